@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from spatialclaw_ros.frames.decode import decode_color, decode_depth
 from spatialclaw_ros.frames.payload import ImagePayload
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One picture, optional metric depth, and where the camera was.
 
@@ -38,10 +39,26 @@ class Frame:
 
     @cached_property
     def color(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, decoded once. Raises: ImageError."""
+        """(H, W, 3) uint8 RGB, decoded once; read-only. Raises: ImageError."""
         return decode_color(self.color_payload)
 
     @cached_property
     def depth(self) -> np.ndarray | None:
-        """(H, W) float32 metres, NaN where unknown, decoded once. Raises: ImageError."""
+        """(H, W) float32 metres, NaN where unknown, decoded once; read-only. Raises: ImageError."""
         return None if self.depth_payload is None else decode_depth(self.depth_payload)
+
+    @classmethod
+    def from_files(
+        cls,
+        color: str | Path,
+        depth: str | Path | None = None,
+        intrinsics: Intrinsics | None = None,
+        pose: np.ndarray | None = None,
+        stamp: int = 0,
+        camera: str = "camera",
+        depth_scale: float = 1e-3,
+    ) -> Frame:
+        """A frame of picture files: see `frames.files.frame_from_files`."""
+        from spatialclaw_ros.frames.files import frame_from_files  # lazily: the kernel never reads picture files
+
+        return frame_from_files(color, depth, intrinsics, pose, stamp, camera, depth_scale)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImagePayload:
     """An image as it came, not decoded: the fields of a ROS image message that decoding needs, without ROS.
 
@@ -16,7 +16,8 @@ class ImagePayload:
     width, height: pixels (0 where compressed data has not been opened); step: bytes per row (0 for compressed data).
     data: the bytes, height * step long for raw encodings; may be a read-only map of shared memory.
     source: where it came from, for error messages (a topic or a path).
-    file: the name of the shared-memory file that holds `data`, "" when it lies in private memory.
+    file: path of the shared-memory file that holds `data`, "" when it lies in private memory.
+    Two payloads are equal only when they are the same object, so that one can be a key without its bytes being read.
     """
 
     encoding: str
