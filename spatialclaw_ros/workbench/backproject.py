@@ -1,0 +1,68 @@
+"""Pixels to rays and depth images to points, in the camera's optical frame."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from spatialclaw_ros.frames.camera import Intrinsics
+
+_FISHEYE_MODELS = ("equidistant", "fisheye")
+
+
+@lru_cache(maxsize=8)
+def pixel_rays(camera: Intrinsics, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) float32 rays with z = 1 through the pixel centres of a width x height picture of this camera.
+
+    A picture of another size than the calibration's is taken to be scaled. Distortion is undone (plumb_bob and
+    rational_polynomial by OpenCV's model, equidistant by its fisheye model).
+    """
+    matrix = scaled_matrix(camera, width, height)
+    u, v = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
+    if any(camera.distortion):
+        pixels = np.stack([u, v], axis=-1).reshape(-1, 1, 2)
+        coefficients = np.array(camera.distortion)
+        if camera.distortion_model in _FISHEYE_MODELS:
+            rays = cv2.fisheye.undistortPoints(pixels, matrix, coefficients[:4])
+        else:
+            rays = cv2.undistortPoints(pixels, matrix, coefficients)
+        x, y = np.moveaxis(rays.reshape(height, width, 2), -1, 0)
+    else:
+        x, y = (u - matrix[0, 2]) / matrix[0, 0], (v - matrix[1, 2]) / matrix[1, 1]
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
+    rays.setflags(write=False)
+    return rays
+
+
+def scaled_matrix(camera: Intrinsics, width: int, height: int) -> np.ndarray:
+    """(3, 3) camera matrix for a picture of width x height pixels."""
+    matrix = camera.matrix
+    if (camera.width, camera.height) != (width, height):
+        matrix[0] *= width / camera.width
+        matrix[1] *= height / camera.height
+    return matrix
+
+
+def fill_holes(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Depth without holes (each takes its nearest measured pixel's depth) and the (H, W) bool map of measured pixels."""
+    measured = np.isfinite(depth) & (depth > 0)
+    if measured.all():
+        return depth, measured
+    if not measured.any():
+        return np.ones_like(depth), measured
+    _, labels = cv2.distanceTransformWithLabels(
+        (~measured).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    lookup = np.zeros(int(labels.max()) + 1, np.float32)
+    lookup[labels[measured]] = depth[measured]
+    return lookup[labels], measured
+
+
+def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a (4, 4) transform to (..., 3) points, keeping their float type."""
+    points = np.asarray(points)
+    kind = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
+    rotation, shift = matrix[:3, :3].astype(kind), matrix[:3, 3].astype(kind)
+    return points.reshape(-1, 3).astype(kind, copy=False).dot(rotation.T).reshape(points.shape) + shift

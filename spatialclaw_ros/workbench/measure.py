@@ -1,0 +1,148 @@
+"""Robust measuring on an object's pixels: edges eroded, flying pixels removed, the dominant piece kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage, spatial
+
+MIN_PIXELS = 10
+FLYING_BASE, FLYING_SLOPE = 0.02, 0.03
+"""A 3x3 neighbourhood whose depths differ by more than base + slope * depth (metres) straddles an edge."""
+NEAR_PIECE = 0.15
+"""Pieces of a mask that lie within this many metres of the dominant piece belong to the object."""
+
+
+def trusted_pixels(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels of `mask` whose depth can be trusted: inside the edge, measured, not on a depth edge."""
+    mask = np.asarray(mask, bool)
+    area = int(mask.sum())
+    radius = int(np.clip(0.03 * np.sqrt(area), 1, 3)) if area > 60 else 0
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * radius + 1,) * 2, np.uint8)).astype(bool) if radius else mask
+    if inner.sum() < 0.3 * area:
+        inner = mask
+    measured = np.isfinite(depth) & (depth > 0)
+    candidates = inner & measured
+    if candidates.sum() < MIN_PIXELS:
+        candidates = mask & measured
+    steady = candidates & ~_flying(depth, measured)
+    return steady if steady.sum() >= max(MIN_PIXELS, 0.3 * candidates.sum()) else candidates
+
+
+def dominant_piece(points: np.ndarray, pixel_size: float = 0.0) -> np.ndarray:
+    """(N,) bool: the largest connected piece of a cloud, with the pieces near it.
+
+    pixel_size: metres between neighbouring points, so that a far, sparse surface does not fall apart.
+    """
+    if len(points) < MIN_PIXELS:
+        return np.ones(len(points), bool)
+    voxel = max(0.03, 3.0 * pixel_size)
+    low = points.min(axis=0)
+    extent = points.max(axis=0) - low
+    while np.prod(np.floor(extent / voxel) + 3) > 2e6:
+        voxel *= 1.5
+    cells = np.floor((points - low) / voxel).astype(int)
+    grid = np.zeros(cells.max(axis=0) + 1, bool)
+    grid[tuple(cells.T)] = True
+    pieces, count = ndimage.label(grid, np.ones((3, 3, 3)))
+    if count == 1:
+        return np.ones(len(points), bool)
+    owner = pieces[tuple(cells.T)]
+    sizes = np.bincount(owner, minlength=count + 1)
+    main = int(np.argmax(sizes))
+    keep = owner == main
+    tree = spatial.cKDTree(points[keep][:: max(1, int(sizes[main]) // 2000)])
+    for piece in np.flatnonzero(sizes >= max(3, 0.03 * sizes[main])):
+        if piece != main:
+            members = owner == piece
+            gap = tree.query(points[members][:: max(1, int(sizes[piece]) // 200)])[0].min()
+            keep |= members & bool(gap < NEAR_PIECE)
+    return keep
+
+
+def _flying(depth: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    kernel = np.ones((3, 3), np.uint8)
+    near = cv2.erode(np.where(measured, depth, np.float32(1e6)).astype(np.float32), kernel)
+    far = cv2.dilate(np.where(measured, depth, np.float32(0)).astype(np.float32), kernel)
+    return (far - near) > FLYING_BASE + FLYING_SLOPE * near
+
+
+@dataclass(frozen=True)
+class Box3D:
+    """A box around an object, upright in its world. All metres.
+
+    center: (3,). size: (3,) along the box's own axes: length (the longer horizontal side), height (along up), width.
+    yaw: radians about up, of the length axis from +X. up: axis that points up (1 = Y in a Reconstruction, 2 = z in a ROS frame).
+    """
+
+    center: np.ndarray
+    size: np.ndarray
+    yaw: float
+    points: int = 0
+    up: int = 1
+
+    @property
+    def height(self) -> float:
+        return float(self.size[1])
+
+    @property
+    def length(self) -> float:
+        return float(self.size[0])
+
+    @property
+    def width(self) -> float:
+        return float(self.size[2])
+
+    @property
+    def top(self) -> float:
+        """Height of the box's top along up (above the floor in a Reconstruction)."""
+        return float(self.center[self.up] + self.height / 2)
+
+    @property
+    def bottom(self) -> float:
+        return float(self.center[self.up] - self.height / 2)
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(3, 3): rows are the unit vectors of length, height and width."""
+        up = np.eye(3)[self.up]
+        first = np.array([1.0, 0.0, 0.0])
+        along = np.cos(self.yaw) * first + np.sin(self.yaw) * np.cross(up, first)
+        return np.stack([along, up, np.cross(along, up)])
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(8, 3)."""
+        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        return self.center + (signs * self.size / 2) @ self.axes
+
+    def __repr__(self) -> str:
+        center = ", ".join(f"{v:.3f}" for v in self.center)
+        return (
+            f"Box3D(center=[{center}] m, length={self.length:.3f}, height={self.height:.3f}, width={self.width:.3f} m, "
+            f"yaw={np.degrees(self.yaw):.0f} deg, from {self.points} points)"
+        )
+
+
+def upright_box(points: np.ndarray, up: int = 1, trim: float = 1.0) -> Box3D:
+    """The upright box of least footprint around (N, 3) points, after cutting `trim` percent at each end of each axis.
+
+    up: the axis that points up, 1 (Y, Reconstruction) or 2 (z, ROS frames).
+    """
+    points = np.asarray(points, np.float64).reshape(-1, 3)
+    points = points[np.isfinite(points).all(axis=1)]
+    low, high = np.percentile(points, [trim, 100.0 - trim], axis=0)
+    inside = ((points >= low) & (points <= high)).all(axis=1)
+    kept = points[inside] if inside.sum() >= 3 else points
+    first, second = (0, 2) if up == 1 else (0, 1)
+    (cx, cy), (w, h), angle = cv2.minAreaRect(kept[:, [first, second]].astype(np.float32))
+    if h > w:
+        w, h, angle = h, w, angle + 90.0
+    yaw = np.radians(angle) * (-1.0 if up == 1 else 1.0)  # Y up: +X turns towards -Z
+    yaw = (yaw + np.pi / 2) % np.pi - np.pi / 2
+    center = np.empty(3)
+    center[[first, second]] = cx, cy
+    center[up] = (low[up] + high[up]) / 2
+    return Box3D(center, np.array([w, high[up] - low[up], h]), float(yaw), len(points), up)
