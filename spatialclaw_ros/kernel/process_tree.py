@@ -1,0 +1,82 @@
+"""A kernel's processes as the host sees them: who belongs to it, what they hold, and killing all of them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TreeUse:
+    """resident: bytes of private and shared memory mapped in (file pages, such as libraries, are not counted)."""
+
+    processes: int
+    threads: int
+    resident: int
+
+
+def descendants(pid: int) -> list[int]:
+    """`pid` and everything below it, parents first; what ended meanwhile is left out."""
+    found, waiting = [], [pid]
+    while waiting:
+        current = waiting.pop()
+        found.append(current)
+        try:
+            tasks = os.listdir(f"/proc/{current}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            try:
+                with open(f"/proc/{current}/task/{task}/children", encoding="ascii") as file:
+                    waiting.extend(int(word) for word in file.read().split())
+            except OSError:
+                continue  # that thread ended between the two looks
+    return found
+
+
+def measure(pid: int) -> TreeUse:
+    """What `pid` and its descendants use now."""
+    processes = threads = resident = 0
+    for member in descendants(pid):
+        try:
+            with open(f"/proc/{member}/status", encoding="ascii", errors="replace") as file:
+                status = dict(line.split(":", 1) for line in file if ":" in line)
+        except OSError:
+            continue
+        processes += 1
+        threads += int(status.get("Threads", "0"))
+        resident += sum(int(status.get(name, "0 kB").split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
+    return TreeUse(processes, threads, resident)
+
+
+def kill(pid: int, timeout: float = 5.0) -> bool:
+    """SIGKILL to `pid`'s whole tree; True once all of it has ended (a direct child still has to be reaped)."""
+    handles = []
+    members = descendants(pid)
+    for member in reversed(members):
+        try:
+            handles.append(os.pidfd_open(member))
+            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue  # it ended first, and its number means nobody, or somebody else, by now
+    try:
+        return _wait_ended(handles, timeout)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _wait_ended(handles: list[int], timeout: float) -> bool:
+    end = time.monotonic() + timeout
+    poller = select.poll()
+    for handle in handles:
+        poller.register(handle, select.POLLIN)
+    left = len(handles)
+    while left and time.monotonic() < end:
+        for handle, _ in poller.poll(max(1.0, (end - time.monotonic()) * 1000)):
+            poller.unregister(handle)
+            left -= 1
+    return left == 0
