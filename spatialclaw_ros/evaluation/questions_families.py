@@ -214,7 +214,8 @@ def sizes(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     """Two heights and two longest horizontal sides, of things that are not small, nor round in plan for the latter."""
     words = Wordings(rng)
     tall = [thing for thing in shuffled(rng, scene.still) if thing.size[2] >= LEAST_SIZE][:2]
-    long = [thing for thing in shuffled(rng, scene.still) if thing.size[:2].max() >= max(LEAST_SIZE, 1.15 * thing.size[:2].min())
+    measurable = [thing for thing in scene.still if scene.sizes_were_seen(thing)]
+    long = [thing for thing in shuffled(rng, measurable) if thing.size[:2].max() >= max(LEAST_SIZE, 1.15 * thing.size[:2].min())
             and thing.kind not in ("lamp", "mug")][:2]
     asked = [("size_height", thing, float(thing.size[2])) for thing in tall]
     asked += [("size_length", thing, float(thing.size[:2].max())) for thing in long]

@@ -12,8 +12,10 @@ from spatialclaw_ros.evaluation.rooms_camera import CameraPath
 from spatialclaw_ros.evaluation.rooms_objects import Room, RoomObject
 from spatialclaw_ros.evaluation.rooms_visibility import Sight
 
+SEEN_CENTRE_ERROR = 0.06
+"""Metres by which the centre of the seen part of a thing may miss the true one, for questions about centres to be fair."""
 SEEN_ERROR = 0.03
-"""Metres by which the seen part of a thing may miss a measure before the question counts as not answerable."""
+"""Metres by which the seen part may miss a size or a gap, for questions about these to be fair."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Scene:
 
     @cached_property
     def still(self) -> tuple[RoomObject, ...]:
-        """Unique objects that stay in place and whose box was seen completely."""
-        return tuple(thing for thing in self.unique if thing.motion is None and self._box_error(thing) < SEEN_ERROR)
+        """Unique objects that stay in place and were seen from enough sides to tell where their centre is."""
+        return tuple(thing for thing in self.unique if thing.motion is None and self._centre_error(thing) < SEEN_CENTRE_ERROR)
 
     @property
     def movers(self) -> tuple[RoomObject, ...]:
@@ -67,15 +69,21 @@ class Scene:
         apart, _ = cKDTree(self.seen[a.number]).query(self.seen[b.number])
         return bool(apart.min() - distance < SEEN_ERROR)
 
-    def _box_error(self, thing: RoomObject) -> float:
-        """Largest distance, metres, between a side of the object's own box and what of it was seen."""
+    def sizes_were_seen(self, thing: RoomObject) -> bool:
+        """Whether the seen part of a still object is as long, wide and tall as the whole."""
+        low, high = self._seen_box(thing)
+        return bool(np.abs(high - low - thing.size).max() < SEEN_ERROR)
+
+    def _centre_error(self, thing: RoomObject) -> float:
+        """Metres between the centre of the object's own box and that of what was seen of it."""
+        low, high = self._seen_box(thing)
+        return float(np.linalg.norm((low + high) / 2 - [0.0, 0.0, thing.size[2] / 2]))
+
+    def _seen_box(self, thing: RoomObject) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest (3,) coordinates of the seen points along the object's own axes; NaN where nothing was seen."""
         points = self.seen[thing.number]
         if not len(points):
-            return float("inf")
+            return np.full(3, np.nan), np.full(3, np.nan)
         pose = thing.pose()
         own = (points - pose[:3, 3]) @ pose[:3, :3]
-        half = np.array([thing.size[0] / 2, thing.size[1] / 2])
-        low, high = np.array([*-half, 0.0]), np.array([*half, thing.size[2]])
-        centre_error = np.abs((own.min(0) + own.max(0)) / 2 - (low + high) / 2).max()
-        size_error = np.abs((own.max(0) - own.min(0)) - (high - low)).max()
-        return float(max(centre_error, size_error))
+        return own.min(0), own.max(0)

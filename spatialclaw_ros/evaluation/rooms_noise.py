@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Noise:
         scale = 1.0 + DRIFT * (1 if rng.random() < 0.5 else -1)
         bend = DRIFT * (1 if rng.random() < 0.5 else -1)
         reported = [poses[0]]
-        for before, after in zip(poses, poses[1:], strict=False):
+        for before, after in pairwise(poses):
             step = np.linalg.inv(before) @ after
             step[:3, 3] *= scale
             turned = np.arctan2(step[1, 0], step[0, 0]) * bend

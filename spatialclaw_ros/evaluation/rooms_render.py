@@ -42,6 +42,7 @@ class Surfaces:
 
     def __init__(self, triangles: np.ndarray, normals: np.ndarray, colour: np.ndarray, texture: np.ndarray, number: np.ndarray) -> None:
         self.normals = normals.astype(np.float32)
+        self.is_smooth = (self.normals != self.normals[:, :1]).any(axis=(1, 2))
         self.colour = colour.astype(np.float32)
         self.texture = texture
         self.number = number.astype(np.uint8)
@@ -72,7 +73,7 @@ class Renderer:
         still = [thing for thing in room.objects if thing.motion is None]
         self._static = _surfaces_of_room(room, still)
         rows, columns = np.mgrid[: camera.height, : camera.width]
-        self._rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1)
+        self._rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1).astype(np.float32)
         self._lamps = np.array([[0.25 * room.size[0], 0.2 * room.size[1], room.size[2] - 0.12],
                                 [-0.3 * room.size[0], -0.25 * room.size[1], room.size[2] - 0.3]])
 
@@ -82,10 +83,10 @@ class Renderer:
         colour: False leaves the picture black and takes half the time.
         """
         shape = self._rays.shape[:2]
-        directions = (self._rays.reshape(-1, 3) @ pose[:3, :3].T).astype(np.float32)
+        directions = self._rays.reshape(-1, 3) @ pose[:3, :3].T.astype(np.float32)
         origins = np.broadcast_to(pose[:3, 3].astype(np.float32), directions.shape).copy()
         hits = self._static.cast(origins, directions)
-        points = origins + np.where(np.isfinite(hits.distance), hits.distance, FAR)[:, None] * directions
+        points = origins + np.minimum(hits.distance, np.float32(FAR))[:, None] * directions
         base, normals, number, glow = _look(self._static, hits, points)
         depth = hits.distance.copy()
         for thing, surfaces in self._movers:
@@ -93,7 +94,7 @@ class Renderer:
         depth[~np.isfinite(depth)] = np.nan
         rgb = np.zeros((*shape, 3), np.uint8)
         if colour:
-            normals[np.einsum("ij,ij->i", normals, directions) > 0] *= -1.0
+            normals *= np.where(np.einsum("ij,ij->i", normals, directions) > 0, np.float32(-1), np.float32(1))[:, None]
             lit = self._light(points, normals, shape, seconds)
             shaded = shade(base, normals, points, lit, self._lamps, glow)
             rgb = (shaded.reshape(*shape, 3) * 255.0 + 0.5).astype(np.uint8)
@@ -147,10 +148,12 @@ def _rays_near(origins: np.ndarray, directions: np.ndarray, centre: np.ndarray, 
 
 def _look(surfaces: Surfaces, hits: Hits, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Textured colour (N, 3), unit normal (N, 3), object number (N,) and glow (N,) of hits."""
-    corner = surfaces.normals[hits.triangle]
-    u, v = hits.uv[:, :1], hits.uv[:, 1:]
-    normals = (1.0 - u - v) * corner[:, 0] + u * corner[:, 1] + v * corner[:, 2]
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    normals = surfaces.normals[hits.triangle, 0]
+    round_ones = np.flatnonzero(surfaces.is_smooth[hits.triangle])
+    if round_ones.size:
+        corner, uv = surfaces.normals[hits.triangle[round_ones]], hits.uv[round_ones]
+        blend = (1.0 - uv[:, :1] - uv[:, 1:]) * corner[:, 0] + uv[:, :1] * corner[:, 1] + uv[:, 1:] * corner[:, 2]
+        normals[round_ones] = blend / np.linalg.norm(blend, axis=1, keepdims=True)
     texture = surfaces.texture[hits.triangle]
     base = surfaces.colour[hits.triangle] * texture_brightness(texture, points)[:, None]
     number = np.where(np.isfinite(hits.distance), surfaces.number[hits.triangle], 0).astype(np.uint8)
