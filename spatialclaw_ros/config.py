@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from spatialclaw_ros.backbones.config import BackboneConfig
 from spatialclaw_ros.errors import ConfigurationError
 from spatialclaw_ros.kernel.config import KernelConfig
 
@@ -42,7 +43,9 @@ class CameraConfig:
     image_topic: str = option("", "colour: sensor_msgs/Image, or CompressedImage where the name ends in /compressed")
     depth_topic: str = option("", "metric depth registered to the colour image, raw, compressed or compressedDepth")
     camera_info_topic: str = option("", "CameraInfo of the colour image")
-    depth_camera_info_topic: str = option("", "CameraInfo of the depth image; empty where depth is registered to colour")
+    depth_camera_info_topic: str = option(
+        "", "CameraInfo of the depth image; empty where depth is registered to colour"
+    )
     optical_frame: str = option("", "frame id to use instead of the image header's")
 
 
@@ -56,24 +59,13 @@ class WorldConfig:
 
 
 @dataclass(frozen=True)
-class BackboneConfig:
-    """The model that writes the cells."""
-
-    name: str = option("rules", "rules: offline, for questions on generated rooms; openai: an endpoint", choices=("rules", "openai"))
-    base_url: str = option("", "OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1")
-    model: str = option("", "model name that the endpoint knows")
-    api_key_env: str = option("", "name of the environment variable that holds the key; empty = no key")
-    timeout: float = option(120.0, "longest wait for one reply, s", 0.1, 3600.0)
-    temperature: float = option(-1.0, "sampling temperature of cells and plans; negative = the server's own", -1.0, 2.0)
-    max_tokens: int = option(8192, "longest reply, tokens", 16, 1_000_000)
-
-
-@dataclass(frozen=True)
 class PerceptionConfig:
     """Who makes masks."""
 
     segmenter: str = option(
-        "auto", "auto: grabcut where the backbone sees pictures, else colour", choices=("auto", "colour", "grabcut")
+        "auto",
+        "auto: grabcut where it can, colour for text where the backbone sees no pictures",
+        choices=("auto", "colour", "grabcut"),
     )
 
 
@@ -154,7 +146,7 @@ class Parameter:
     """One leaf of the configuration as a ROS parameter: dotted name, default, meaning, range and allowed values."""
 
     name: str
-    default: bool | int | float | str
+    default: bool | int | float | str | tuple[str, ...]
     doc: str
     low: float | None = None
     high: float | None = None
@@ -171,7 +163,7 @@ def parameters(section: Any = None, prefix: str = "") -> Iterator[Parameter]:
         value, name = getattr(section, entry.name), f"{prefix}.{entry.name}" if prefix else entry.name
         if is_dataclass(value):
             yield from parameters(value, name)
-        elif isinstance(value, (bool, int, float, str)):
+        elif isinstance(value, (bool, int, float, str, tuple)):
             meta = entry.metadata
             yield Parameter(
                 name, value, meta.get("doc", ""), meta.get("low"), meta.get("high"), tuple(meta.get("choices", ()))
@@ -188,7 +180,9 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     if loaded is None:
         return {}
     if not isinstance(loaded, Mapping):
-        raise ConfigurationError(f"configuration {path} holds a {type(loaded).__name__}; expected keys such as 'backbone:'")
+        raise ConfigurationError(
+            f"configuration {path} holds a {type(loaded).__name__}; expected keys such as 'backbone:'"
+        )
     return loaded
 
 
@@ -209,7 +203,9 @@ def _nested(source: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise ConfigurationError(f"{key!r} is set, and so is {parent!r} as a value of its own; keep one of them")
+                raise ConfigurationError(
+                    f"{key!r} is set, and so is {parent!r} as a value of its own; keep one of them"
+                )
         if isinstance(value, Mapping):
             value = _nested(value)
             if isinstance(place.get(leaf), dict):
@@ -237,7 +233,11 @@ def _section(cls: type[Section], values: Mapping[str, Any], path: str) -> Sectio
 
 def _unknown_key(name: str, key: str, known: list[str], path: str) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {'.'.join(filter(None, (path, near[0])))!r}?" if near else f"known keys: {', '.join(sorted(known))}"
+    hint = (
+        f"did you mean {'.'.join(filter(None, (path, near[0])))!r}?"
+        if near
+        else f"known keys: {', '.join(sorted(known))}"
+    )
     return f"unknown configuration key {name!r}; {hint}"
 
 
@@ -290,8 +290,9 @@ def _of_type(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
             return float(value)
     elif isinstance(value, (str, Path)) and (str in kinds or Path in kinds):
         return Path(value) if Path in kinds else str(value)
-    elif isinstance(value, (list, tuple)) and any(typing.get_origin(kind) in (tuple, list) for kind in kinds):
-        return tuple(value)
+    elif isinstance(value, (list, tuple)) and any(typing.get_origin(kind) is tuple for kind in kinds):
+        if all(isinstance(each, str) for each in value):
+            return tuple(value)
     wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise ConfigurationError(f"{name} is {value!r} ({type(value).__name__}); expected a finite {wanted}")
 

@@ -1,0 +1,224 @@
+"""SpatialAgent: questions in, answers out; owns the backbone, the kernels, the segmenter and the shared memory. No ROS."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spatialclaw_ros.agent.goal import check_goal
+from spatialclaw_ros.agent.goal_setup import GoalSetup
+from spatialclaw_ros.agent.key_frames import Encoder
+from spatialclaw_ros.agent.records import AnswerType, Listener, Query, QueryResult
+from spatialclaw_ros.agent.reference_frames import SnapshotFrames
+from spatialclaw_ros.agent.requests import MaskListener, Requests
+from spatialclaw_ros.agent.selection import session_snapshot, window
+from spatialclaw_ros.agent.sessions import POLL, Pool, Sessions
+from spatialclaw_ros.backbones.chat import Backbone
+from spatialclaw_ros.config import AgentConfig
+from spatialclaw_ros.errors import ErrorCode, NoFrames, SpatialClawError
+from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.frames.snapshot import Snapshot
+from spatialclaw_ros.frames.store import FrameStore
+from spatialclaw_ros.limits import CancelToken, Deadline
+from spatialclaw_ros.perception.interfaces import Segmenter
+
+_log = logging.getLogger(__name__)
+
+
+class SpatialAgent:
+    """Answers spatial questions about camera frames.
+
+        with SpatialAgent.from_config("agent.yaml") as agent:
+            result = agent.ask("How far is the red mug from the blue box, in metres?", frames=frames)
+
+    config: an AgentConfig, None = the defaults. backbone, segmenter: used instead of those that the configuration names.
+    One question is answered at a time; `run` may be called from any thread, and waits its turn.
+    `store`, `encoder` and `backbone` may be shared with whoever feeds the frames (pictures encoded on arrival are found here).
+    Raises: ConfigurationError.
+    """
+
+    def __init__(
+        self, config: AgentConfig | None = None, backbone: Backbone | None = None, segmenter: Segmenter | None = None
+    ) -> None:
+        self.config = config or AgentConfig()
+        self.backbone = backbone or _make_backbone(self.config)
+        self.requests = Requests(self.backbone, _share_array, _vision(), segmenter)
+        if segmenter is None:
+            self.requests.segmenter = _make_segmenter(self.config, self.requests)
+        self.store = FrameStore("spatialclaw")
+        self.encoder: Encoder = _make_encoder(self.config)
+        self._sessions: Sessions | None = None
+        self._pool: Any = None
+        self._starting = threading.Lock()
+        self._turns = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, Any] | None = None) -> SpatialAgent:
+        """From a YAML file, a mapping, or None for the defaults. Raises: ConfigurationError."""
+        return cls(AgentConfig.load(source))
+
+    def __enter__(self) -> SpatialAgent:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the spare kernel and load what the first question needs; a second call does nothing.
+
+        Raises: SandboxUnavailable, KernelError.
+        """
+        with self._starting:
+            if self._closed:
+                raise SpatialClawError("the agent is closed; make a new one")
+            if self._sessions is None:
+                self._pool = _make_pool(self.config, self.requests, self.store)
+                self._pool.start()
+                self._sessions = Sessions(self._pool, self.config.loop.max_sessions)
+                GoalSetup.load_prompts()
+
+    def close(self) -> None:
+        """End every kernel and remove the shared memory. A question under way should be cancelled first."""
+        with self._starting:
+            if self._closed:
+                return
+            self._closed = True
+            sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            sessions.close()
+        if self._pool is not None:
+            self._pool.close()
+        close_encoder = getattr(self.encoder, "close", None)
+        if close_encoder is not None:
+            close_encoder()
+        self.backbone.close()
+        self.store.close()
+
+    def ask(
+        self,
+        question: str,
+        frames: Sequence[Frame] | Snapshot | None = None,
+        *,
+        listener: Listener | None = None,
+        cancel: CancelToken | None = None,
+        on_masks: MaskListener | None = None,
+        **query: Any,
+    ) -> QueryResult:
+        """Ask about frames from files or a bag; blocks until there is an answer or a reason for none.
+
+        frames: a list of Frame or a Snapshot; None = those of the earlier question with the same `session_id`.
+        query: the other fields of Query, such as answer_type (an AnswerType or its name), choices, session_id, time_limit.
+        Returns a QueryResult; what goes wrong with a goal is its error_code, not an exception.
+        """
+        if isinstance(query.get("answer_type"), str):
+            query["answer_type"] = _answer_type(query["answer_type"])
+        goal = Query(question, **query)
+        kept = self._sessions.find(goal.session_id) if self._sessions is not None else None
+        try:
+            snapshot = session_snapshot(frames, kept, self.config.world)
+        except SpatialClawError as error:
+            return QueryResult(goal, error.code, str(error))
+        return self.run(goal, snapshot, listener, cancel, on_masks)
+
+    def run(
+        self,
+        query: Query,
+        snapshot: Snapshot,
+        listener: Listener | None = None,
+        cancel: CancelToken | None = None,
+        on_masks: MaskListener | None = None,
+    ) -> QueryResult:
+        """Answer one query about a snapshot, which stays the caller's to release afterwards.
+
+        listener: gets every Event, on this thread, in order. cancel: ends the goal soon, wherever it is.
+        on_masks: gets a MaskEvent for every segmentation that a cell asks for, on another thread.
+        Never raises for what goes wrong with the goal: the result's error_code and error_message say it.
+        """
+        started, cancel = time.monotonic(), cancel or CancelToken()
+        setup: GoalSetup | None = None
+        try:
+            selected = self.check(query, snapshot)
+            time_limit = query.time_limit or self.config.loop.time_limit
+            with self._turn(cancel, Deadline(time_limit)) as sessions:
+                setup = GoalSetup(self.config, self.backbone, self.encoder, self.requests, sessions)
+                return setup.run(query, selected, listener, cancel, on_masks, started)
+        except SpatialClawError as error:
+            return QueryResult(query, error.code, str(error), duration=time.monotonic() - started)
+        except Exception as error:  # a defect of ours must not take the node down; the log has the traceback
+            _log.exception("a goal failed for an unforeseen reason")
+            message = f"{type(error).__name__}: {error} (see the log)"
+            return QueryResult(query, ErrorCode.INTERNAL, message, duration=time.monotonic() - started)
+
+    def check(self, query: Query, snapshot: Snapshot) -> Snapshot:
+        """The part of the snapshot that the query is about. Raises: BadGoal, NoFrames."""
+        cameras = {*self.config.cameras, *snapshot.cameras}
+        check_goal(query, self.config.loop, cameras, SnapshotFrames(snapshot).names())
+        selected = window(snapshot, query)
+        if not len(selected):
+            seen = f"{len(snapshot)} frames of {', '.join(snapshot.cameras) or 'no camera'}"
+            if len(snapshot):
+                seen += f" from {snapshot[0].stamp / 1e9:.3f} s to {snapshot[-1].stamp / 1e9:.3f} s"
+            raise NoFrames(f"no frame lies in the asked window of the asked cameras; there are {seen}")
+        return selected
+
+    @contextlib.contextmanager
+    def _turn(self, cancel: CancelToken, deadline: Deadline) -> Iterator[Sessions]:
+        """Wait until no other question is under way. Raises: Canceled, TimeLimitReached."""
+        while not self._turns.acquire(timeout=POLL):
+            cancel.raise_if_set()
+            deadline.raise_if_over()
+        try:
+            cancel.raise_if_set()
+            self.start()
+            assert self._sessions is not None
+            yield self._sessions
+        finally:
+            self._turns.release()
+
+
+def _answer_type(name: str) -> AnswerType | int:
+    """The type of this name; a name that there is none of becomes -1, which the goal's check refuses with its code."""
+    return AnswerType.__members__.get(name.upper(), -1)
+
+
+def _make_backbone(config: AgentConfig) -> Backbone:
+    from spatialclaw_ros.backbones.registry import make_backbone
+
+    return make_backbone(config.backbone)
+
+
+def _make_segmenter(config: AgentConfig, requests: Requests) -> Segmenter:
+    from spatialclaw_ros.perception.registry import make_segmenter
+
+    return make_segmenter(config.perception.segmenter, requests.locate_box if requests.backbone.sees_pictures else None)
+
+
+def _make_encoder(config: AgentConfig) -> Encoder:
+    from spatialclaw_ros.frames.pictures import PictureEncoder
+
+    return PictureEncoder(max_width=config.loop.picture_width, max_height=config.loop.picture_height)
+
+
+def _make_pool(config: AgentConfig, requests: Requests, store: FrameStore) -> Pool:
+    from spatialclaw_ros.kernel.pool import KernelPool
+
+    return KernelPool(config.kernel, requests, store)
+
+
+def _vision() -> Any:
+    from spatialclaw_ros.backbones import vlm
+
+    return vlm
+
+
+def _share_array(session: Any, array: Any) -> dict[str, Any]:
+    from spatialclaw_ros.kernel.broker import share_array
+
+    return share_array(session, array)

@@ -1,0 +1,168 @@
+"""check_goal: everything that can be wrong with a goal's content, found before anything is started for it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection
+
+import cv2
+import numpy as np
+
+from spatialclaw_ros.agent.records import AnswerType, Query
+from spatialclaw_ros.config import LoopConfig
+from spatialclaw_ros.errors import BadGoal, ErrorCode
+
+MAX_REFERENCE_IMAGES = 16
+MAX_REFERENCE_BYTES = 16 << 20
+"""Of one encoded reference image; a 12-megapixel JPEG is about 5 MB."""
+
+MAX_REFERENCE_PIXELS = 64_000_000
+MAX_CHOICES = 100
+MAX_CHOICE = 500
+MAX_SESSION_ID = 128
+
+
+def check_goal(
+    query: Query, limits: LoopConfig, cameras: Collection[str] | None = None, frames: Collection[str] | None = None
+) -> None:
+    """Raise BadGoal, with the code of the 1xx family that fits, for the first thing in `query` that cannot be served.
+
+    cameras: names of the cameras there are; frames: frame ids that answers may be given in. None = not known, not checked.
+    """
+    _check_question(query.question, limits.max_question)
+    _check_choices(query)
+    _check_limits(query, limits)
+    _check_window(query.start_time, query.end_time)
+    if cameras is not None:
+        for camera in query.cameras:
+            if camera not in cameras:
+                raise BadGoal(ErrorCode.UNKNOWN_CAMERA, _unknown("camera", camera, cameras))
+    if frames is not None and query.target_frame and query.target_frame not in frames:
+        raise BadGoal(ErrorCode.UNKNOWN_FRAME, _unknown("target_frame", query.target_frame, frames))
+    _check_reference_images(query.reference_images)
+
+
+def effective_type(query: Query) -> AnswerType:
+    """The type that the answer is checked against: a goal that leaves it open but lists choices wants one of them."""
+    answer_type = AnswerType(query.answer_type)
+    return AnswerType.CHOICE if answer_type is AnswerType.ANY and query.choices else answer_type
+
+
+def _check_question(question: str, most: int) -> None:
+    if not any(character.isalnum() for character in question):
+        raise BadGoal(ErrorCode.EMPTY_QUESTION, f"question is {question[:40]!r}; expected a question in words")
+    if len(question) > most:
+        raise BadGoal(
+            ErrorCode.QUESTION_TOO_LONG,
+            f"question is {len(question)} characters long; at most {most} (loop.max_question)",
+        )
+
+
+def _check_choices(query: Query) -> None:
+    try:
+        answer_type = effective_type(query)
+    except ValueError:
+        known = ", ".join(f"{entry.value} {entry.name}" for entry in AnswerType)
+        raise BadGoal(
+            ErrorCode.BAD_ANSWER_TYPE, f"answer_type is {query.answer_type!r}; expected one of {known}"
+        ) from None
+    if answer_type is not AnswerType.CHOICE:
+        return
+    distinct = {choice.strip().casefold() for choice in query.choices}
+    if len(distinct) < 2 or "" in distinct or len(distinct) != len(query.choices):
+        raise BadGoal(
+            ErrorCode.CHOICES_MISSING,
+            f"choices are {list(query.choices)!r:.200}; a choice needs two or more different texts",
+        )
+    if len(query.choices) > MAX_CHOICES or max(map(len, query.choices)) > MAX_CHOICE:
+        raise BadGoal(
+            ErrorCode.CHOICES_MISSING,
+            f"there are {len(query.choices)} choices; at most {MAX_CHOICES} of {MAX_CHOICE} characters each are taken",
+        )
+
+
+def _check_limits(query: Query, limits: LoopConfig) -> None:
+    if not 0 <= query.max_steps <= limits.max_steps_cap:
+        raise BadGoal(
+            ErrorCode.BAD_LIMIT,
+            f"max_steps is {query.max_steps}; expected 1 to {limits.max_steps_cap}, or 0 for the default",
+        )
+    if not math.isfinite(query.time_limit) or not 0 <= query.time_limit <= limits.time_limit_cap:
+        raise BadGoal(
+            ErrorCode.BAD_LIMIT,
+            f"time_limit is {query.time_limit:g} s; expected above 0 to {limits.time_limit_cap:g}, or 0 for the default",
+        )
+    if len(query.session_id) > MAX_SESSION_ID:
+        raise BadGoal(
+            ErrorCode.BAD_LIMIT,
+            f"session_id is {len(query.session_id)} characters long; at most {MAX_SESSION_ID} are kept",
+        )
+
+
+def _check_window(start: int, end: int) -> None:
+    if start < 0 or end < 0 or (end and start >= end):
+        raise BadGoal(
+            ErrorCode.BAD_TIME_WINDOW,
+            f"the window is {start / 1e9:.3f} s to {end / 1e9:.3f} s; expected times that are not negative, "
+            f"the start before the end, and 0 for an open side",
+        )
+
+
+def _check_reference_images(images: Collection[bytes]) -> None:
+    if len(images) > MAX_REFERENCE_IMAGES:
+        raise BadGoal(
+            ErrorCode.BAD_REFERENCE_IMAGE,
+            f"{len(images)} reference images came; at most {MAX_REFERENCE_IMAGES} are taken",
+        )
+    for number, data in enumerate(images):
+        problem = _picture_problem(data)
+        if problem:
+            raise BadGoal(
+                ErrorCode.BAD_REFERENCE_IMAGE,
+                f"reference image {number} {problem}; expected the bytes of a JPEG or PNG file up to "
+                f"{MAX_REFERENCE_BYTES >> 20} MiB and {MAX_REFERENCE_PIXELS // 1_000_000} megapixels",
+            )
+
+
+def _picture_problem(data: bytes) -> str:
+    if not data:
+        return "is empty"
+    if len(data) > MAX_REFERENCE_BYTES:
+        return f"has {len(data)} bytes"
+    size = picture_size(data)
+    if size is None:
+        return f"is neither JPEG nor PNG (it starts with {bytes(data[:8])!r})"
+    if size[0] * size[1] > MAX_REFERENCE_PIXELS:  # before decoding: a small file can claim gigabytes of pixels
+        return f"claims {size[0]}x{size[1]} pixels"
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
+    except cv2.error as error:
+        return f"cannot be decoded ({error.err})"
+    return "cannot be decoded" if decoded is None else ""
+
+
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that a JPEG's or PNG's header claims, without decoding; None when it is neither.
+
+    Source: PNG specification 11.2.2 (IHDR comes first); ITU-T T.81 B.2.2 (frame header SOF0 to SOF15 without DHT, JPG, DAC).
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[:2] != b"\xff\xd8":
+        return None
+    place = 2
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[place + 7 : place + 9], "big"), int.from_bytes(
+                data[place + 5 : place + 7], "big"
+            )
+        place += 1 if marker == 0xFF else 2 + length
+    return None
+
+
+def _unknown(what: str, name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{what} {name[:80]!r} is not known; {hint}known: {', '.join(sorted(known)) or 'none yet'}"

@@ -1,0 +1,100 @@
+"""KernelRunner: runs a goal's cells in its kernel, which is prepared while the first request is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spatialclaw_ros.agent.requests import GoalContext, Requests
+from spatialclaw_ros.agent.sessions import Session, Sessions, Starting
+from spatialclaw_ros.errors import KernelError
+from spatialclaw_ros.frames.snapshot import Snapshot
+from spatialclaw_ros.kernel.cell import CellResult
+from spatialclaw_ros.limits import CancelToken
+
+MAX_RESTARTS = 3
+"""Kernels that one goal may use up; more deaths mean a machine without memory, or a model that does not learn."""
+
+
+class KernelRunner:
+    """The kernel of one goal: started at once, replaced when it dies, given back by `end`.
+
+    `work` is set when the goal is cancelled or ends, and by this class when the kernel cannot be started: whoever waits for
+    the model wakes then, and `failure` says why.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        requests: Requests,
+        snapshot: Snapshot,
+        info: dict[str, Any],
+        files: Mapping[str, bytes],
+        session_id: str,
+        context: GoalContext,
+        cell_timeout: float,
+        work: CancelToken,
+    ) -> None:
+        self._sessions = sessions
+        self._requests = requests
+        self._start = (session_id, snapshot, info, files)
+        self._context = context
+        self._cell_timeout = cell_timeout
+        self._work = work
+        self._restarts = 0
+        self._session: Session | None = None
+        self.failure: BaseException | None = None
+        self.sandbox_level = ""
+        self._starting = self._begin()
+
+    def run(self, code: str, step: int) -> CellResult:
+        """Run one cell within its own and the goal's limit. Raises: what starting the kernel raised, Canceled, TimeLimitReached."""
+        session = self._ready()
+        self._context.step = step
+        timeout = min(self._cell_timeout, self._context.deadline.remaining())
+        result = session.kernel.execute(code, timeout, self._context.cancel)
+        if result.status == "died" and not self._context.cancel.is_set():
+            self._replace()
+        return result
+
+    def remember(self, question: str, answer: str) -> None:
+        """Keep the question and its answer for the follow-ups of this session."""
+        if self._session is not None:
+            self._session.history.append((question, answer))
+
+    def end(self) -> None:
+        """The goal is over: the kernel goes back to its session, or is closed."""
+        if self._session is not None:
+            self._requests.stop(self._session.kernel.id)
+        self._starting.end(self._sessions)
+
+    def _begin(self) -> Starting:
+        starting = self._sessions.begin(*self._start, self._work, self._context.deadline)
+        starting.on_failure(self._failed)
+        return starting
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._work.is_set():
+            self.failure = error
+            self._work.cancel("the kernel could not be started")
+
+    def _ready(self) -> Session:
+        if self._session is None:
+            session = self._starting.wait(self._context.cancel, self._context.deadline)
+            self.sandbox_level = session.kernel.sandbox_level
+            self._context.frames = session.frames
+            self._requests.serve(session.kernel.id, self._context)
+            self._session = session
+        return self._session
+
+    def _replace(self) -> None:
+        self._restarts += 1
+        if self._restarts >= MAX_RESTARTS:
+            raise KernelError(
+                f"the kernel ended {self._restarts} times in this goal; see kernel.memory_bytes and the node's log"
+            )
+        assert self._session is not None
+        self._requests.stop(self._session.kernel.id)
+        self._sessions.discard(self._session)
+        self._session = None
+        self._starting = self._begin()

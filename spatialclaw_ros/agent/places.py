@@ -1,0 +1,147 @@
+"""Points and objects of an answer: read, checked, and moved from the frame they were given in to the target frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spatialclaw_ros.agent.records import AnswerType, ObjectAnswer
+from spatialclaw_ros.agent.refusal import AnswerRefused
+from spatialclaw_ros.errors import TransformError
+
+if TYPE_CHECKING:
+    from spatialclaw_ros.agent.answers import AnswerContext
+
+Triple = tuple[float, float, float]
+
+_POSITION_KEYS = ("position", "center", "centre", "point")
+MAX_OBJECTS = 1000
+
+
+def point_of(
+    raw: Mapping[str, Any], wanted: AnswerType, context: AnswerContext, stamp: int
+) -> tuple[Triple | None, str]:
+    """The answer's point in the target frame and that frame's name; (None, "") without one.
+
+    stamp: ns, the time at which a moving frame is looked up; 0 = the latest. Raises: AnswerRefused.
+    """
+    given = raw.get("point")
+    if given is None and wanted is AnswerType.POINT and not isinstance(raw.get("value"), (str, type(None))):
+        given = raw["value"]
+    if given is None:
+        if wanted is AnswerType.POINT:
+            raise AnswerRefused("This question wants a place; pass point=(x, y, z) in metres and frame='...'.")
+        return None, ""
+    pose = _to_target(raw.get("frame"), context, stamp)
+    return _tuple3(pose[:3, :3] @ _triple(given, "point") + pose[:3, 3]), context.target_frame
+
+
+def objects_of(
+    raw: Mapping[str, Any], wanted: AnswerType, context: AnswerContext, stamp: int
+) -> tuple[ObjectAnswer, ...]:
+    """The answer's objects in the target frame. An empty list is an answer ("there are none"). Raises: AnswerRefused."""
+    given = raw.get("objects")
+    if given is None and wanted is AnswerType.OBJECTS and isinstance(raw.get("value"), (list, tuple)):
+        given = raw["value"]
+    if given is None:
+        if wanted is AnswerType.OBJECTS:
+            raise AnswerRefused(
+                "This question wants objects; pass objects=[{'label': ..., 'position': (x, y, z), 'size': (x, y, z)}, ...] "
+                "in metres and frame='...'."
+            )
+        return ()
+    if isinstance(given, Mapping) or not isinstance(given, Sequence) or len(given) > MAX_OBJECTS:
+        raise AnswerRefused(f"objects is {given!r:.80}; expected a list of at most {MAX_OBJECTS} dictionaries.")
+    return tuple(_object(entry, number, raw.get("frame"), context, stamp) for number, entry in enumerate(given))
+
+
+def _object(entry: Any, number: int, frame: Any, context: AnswerContext, stamp: int) -> ObjectAnswer:
+    where = f"objects[{number}]"
+    if not isinstance(entry, Mapping):
+        raise AnswerRefused(f"{where} is {entry!r:.80}; expected a dictionary with label, position and size.")
+    position = next((entry[key] for key in _POSITION_KEYS if entry.get(key) is not None), None)
+    if position is None:
+        raise AnswerRefused(f"{where} has no position; expected position=(x, y, z) in metres.")
+    pose = _to_target(entry.get("frame") or frame, context, stamp)
+    orientation = _quaternion(entry.get("orientation"), where)
+    size = _triple(entry["size"], f"{where}.size") if entry.get("size") is not None else np.zeros(3)
+    if (size < 0).any():
+        raise AnswerRefused(f"{where}.size is {size.tolist()}; expected metres of 0 or more.")
+    score = entry.get("score", 1.0)
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+        raise AnswerRefused(f"{where}.score is {score!r:.80}; expected a number from 0 to 1.")
+    centre = pose[:3, :3] @ _triple(position, f"{where}.position") + pose[:3, 3]
+    turned = quaternion_from(pose[:3, :3] @ rotation_from(orientation))
+    return ObjectAnswer(str(entry.get("label") or "object")[:200], _tuple3(centre), _tuple3(size), turned, float(score))
+
+
+def _to_target(frame: Any, context: AnswerContext, stamp: int) -> np.ndarray:
+    known = ", ".join(context.frames.names())
+    if not frame:
+        raise AnswerRefused(f"A place needs frame='...', the frame its coordinates are in; known frames: {known}.")
+    if frame not in context.frames.names():
+        raise AnswerRefused(f"frame {str(frame)[:80]!r} is not known; known frames: {known}.")
+    try:
+        return np.asarray(context.frames.transform(str(frame), context.target_frame, stamp))
+    except TransformError as error:
+        raise AnswerRefused(
+            f"The place cannot be moved from {frame!r} to {context.target_frame!r}: {error}."
+        ) from error
+
+
+def _triple(value: Any, what: str) -> np.ndarray:
+    numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    usable = len(numbers) == 3 and all(
+        isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in numbers
+    )
+    if not usable:
+        raise AnswerRefused(f"{what} is {value!r:.80}; expected three finite numbers in metres.")
+    return np.array(numbers, float)
+
+
+def _tuple3(values: np.ndarray) -> Triple:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _quaternion(value: Any, where: str) -> np.ndarray:
+    if value is None:
+        return np.array([0.0, 0.0, 0.0, 1.0])
+    numbers = np.array(value, float) if isinstance(value, Sequence) and len(value) == 4 else np.full(4, np.nan)
+    length = float(np.linalg.norm(numbers))
+    if not math.isfinite(length) or abs(length - 1) > 0.01:
+        raise AnswerRefused(f"{where}.orientation is {value!r:.80}; expected a unit quaternion (x, y, z, w).")
+    return numbers / length
+
+
+def rotation_from(quaternion: np.ndarray) -> np.ndarray:
+    """(3, 3) rotation of a unit quaternion (x, y, z, w)."""
+    x, y, z, w = quaternion
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_from(rotation: np.ndarray) -> tuple[float, float, float, float]:
+    """Unit quaternion (x, y, z, w), w >= 0, of a (3, 3) rotation.
+
+    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix", 2000 (largest eigenvector).
+    """
+    r = rotation
+    symmetric = np.array(
+        [
+            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
+            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
+            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
+        ]
+    )
+    quaternion = np.linalg.eigh(symmetric)[1][:, -1]
+    x, y, z, w = (quaternion if quaternion[3] >= 0 else -quaternion).tolist()
+    return x, y, z, w
