@@ -80,7 +80,7 @@ def _jpeg_header(data: memoryview, name: str) -> CompressedHeader:
 
 
 def _has_end(data: memoryview, scan: int) -> bool:
-    """The end marker cannot occur inside a scan; some cameras pad after it, so the last two bytes are only the fast path."""
+    """The end marker cannot occur inside a scan; cameras may pad after it, so the last two bytes are a fast path."""
     if data.nbytes >= scan + 2 and bytes(data[-2:]) == JPEG_END:
         return True
     return JPEG_END in np.frombuffer(data, np.uint8)[scan:].tobytes()

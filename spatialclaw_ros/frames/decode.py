@@ -56,10 +56,7 @@ def check_payload(payload: ImagePayload, depth: bool) -> tuple[int, int]:
     if payload.encoding in formats:
         _row_bytes(payload, *formats[payload.encoding])
         return payload.width, payload.height
-    if depth:
-        header = _depth_header(payload)
-    else:
-        header = _color_header(payload)
+    header = _depth_header(payload) if depth else _color_header(payload)
     if header.width < 1 or header.height < 1 or header.width * header.height > MAX_PIXELS:
         raise ImageLayoutError(
             f"{payload.source or 'image'}: {header.kind} header says {header.width}x{header.height} pixels; "

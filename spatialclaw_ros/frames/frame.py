@@ -18,7 +18,7 @@ class Frame:
     """One picture, optional metric depth, and where the camera was.
 
     camera: the camera's name; stamp: nanoseconds of ROS time at exposure.
-    color: (H, W, 3) uint8 RGB. depth: (H, W) float32, metres along the optical axis, NaN where unknown; None without depth.
+    color: (H, W, 3) uint8 RGB. depth: (H, W) float32, metres along the optical axis, NaN unknown; None without depth.
     pose: (4, 4) float64, camera (optical convention: x right, y down, z forward) to `frame_id`; None where unknown.
     frame_id: the world frame of `pose`; optical_frame: the camera's own frame.
     index: unique over all cameras of a session, never reused. depth_stamp: ns, the depth image's own stamp.

@@ -25,7 +25,7 @@ class SharedMemoryFull(Exception):
 
 @dataclass(eq=False)
 class StoredImage:
-    """payload: its data is a read-only map of the file. pins: snapshots that need it; in_ring: the ring still has it."""
+    """payload: its data is a read-only map of the file. pins: snapshots that need it; in_ring: the ring has it."""
 
     payload: ImagePayload
     path: str

@@ -1,4 +1,4 @@
-"""Read-only maps of shared-memory files that hold no file descriptor, so that hundreds of images can be mapped at once."""
+"""Read-only maps of shared-memory files that hold no file descriptor, so that hundreds can be mapped at once."""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ class TrajectorySource(PoseSource, Protocol):
         """Every frame that it has heard of."""
         ...
 
-    def trajectory(self, frame: str, world: str) -> tuple[np.ndarray, np.ndarray]:
+    def trajectory(
+        self, frame: str, world: str, start_ns: int = 0, end_ns: int = 0, rate_hz: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Stamps (N,) int64 ns and poses (N, 4, 4) frame-to-world. Raises: TransformError."""
         ...
 
@@ -60,8 +62,8 @@ def check_pose(pose: np.ndarray, what: str) -> np.ndarray:
     error = np.abs(rotation.T @ rotation - np.eye(3)).max()
     if error > _RIGID_TOLERANCE or np.linalg.det(rotation) < 0 or np.abs(pose[3] - (0, 0, 0, 1)).max() > 1e-9:
         raise TransformError(
-            f"{what}: pose is not a rigid motion (rotation is {error:.2g} from orthonormal, last row {pose[3].tolist()}); "
-            f"expected a rotation matrix and a translation in metres"
+            f"{what}: pose is not a rigid motion (rotation is {error:.2g} from orthonormal, last row "
+            f"{pose[3].tolist()}); expected a rotation matrix and a translation in metres"
         )
     return pose
 

@@ -9,7 +9,7 @@ MAX_GAP_NS = 1_000_000_000
 
 
 class StampedTransforms:
-    """Samples (stamp, translation, quaternion xyzw) of child-to-parent, sorted by stamp; appending is amortised O(1)."""
+    """Samples (stamp, translation, quaternion xyzw) of child-to-parent, by stamp; appending is amortised O(1)."""
 
     def __init__(self) -> None:
         self._stamps = np.zeros(64, np.int64)

@@ -49,7 +49,8 @@ class TransformTable(Mapping[str, Trajectory]):
         matrices, inside = series.at(np.array([stamp_ns], np.int64))
         if not inside[0]:
             raise TransformError(
-                f"no pose of {frame_id!r} in {self.world_frame!r} at {stamp_ns * 1e-9:.3f} s: {series.why_not(stamp_ns)}"
+                f"no pose of {frame_id!r} in {self.world_frame!r} at {stamp_ns * 1e-9:.3f} s: "
+                f"{series.why_not(stamp_ns)}"
             )
         return matrices[0]
 

@@ -1,0 +1,192 @@
+"""A recording (rosbag2, MCAP or SQLite) as a Snapshot, without ROS."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialclaw_ros.errors import CameraInfoError, ImageError, NoFrames, RecordingError, TransformError
+from spatialclaw_ros.frames import messages
+from spatialclaw_ros.frames.buffer import FrameBuffer
+from spatialclaw_ros.frames.camera_topics import CameraTopics, find_cameras
+from spatialclaw_ros.frames.snapshot import Snapshot
+from spatialclaw_ros.frames.transforms import TransformBuffer
+
+if TYPE_CHECKING:
+    from rosbags.highlevel import AnyReader
+    from rosbags.interfaces import Connection
+
+__all__ = ["CameraTopics", "frames_from_bag"]
+
+_FOREVER = 1e9
+"""Seconds that a recording's buffers keep: 31 years."""
+
+_IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+_TF_TYPE = "tf2_msgs/msg/TFMessage"
+_ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Any], None]
+
+
+def frames_from_bag(
+    path: str | Path,
+    cameras: Mapping[str, CameraTopics] | None = None,
+    rate_hz: float = 0,
+    world_frame: str = "odom",
+    gravity_aligned: bool = True,
+    base_frame: str = "",
+    max_depth_skew: float = 0.02,
+) -> Snapshot:
+    """Read every colour frame of a recording (at most `rate_hz` a second, 0 = all) with depth, intrinsics and pose.
+
+    path: the folder with metadata.yaml, or a bare .mcap or .db3 file. cameras: name → topics; found by message type,
+    encoding and name when not given. Poses come from /tf, /tf_static and odometry. Indices count from 0 in order of
+    recording. The images lie in shared memory until the snapshot is released or gone.
+    Raises: RecordingError where the recording is missing, cut off or lacks a topic; it names the topics that are there.
+    """
+    path = Path(path)
+    with _open(path) as reader:
+        chosen = dict(cameras) if cameras is not None else _find_cameras(reader, path)
+        _check_topics(reader, path, chosen)
+        buffer = FrameBuffer(seconds=_FOREVER, rate_hz=rate_hz, max_bytes=sys.maxsize, max_depth_skew=max_depth_skew)
+        poses = TransformBuffer(seconds=_FOREVER)
+        refused = _feed(reader, buffer, poses, chosen)
+    _warn(path, refused)
+    _check_whole(path, buffer)
+    try:
+        return buffer.snapshot([], 0, 0, poses, world_frame, base_frame, gravity_aligned)
+    except NoFrames as error:
+        raise RecordingError(f"{path}: {error}; refused: {dict(refused) or 'nothing'}") from error
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[AnyReader]:
+    """Open a recording; whatever goes wrong while it is read becomes a RecordingError that says what is there."""
+    from rosbags.highlevel import AnyReader  # optional, and only recordings need it
+    from rosbags.typesys import Stores, get_typestore
+
+    if not path.exists():
+        raise RecordingError(f"{path} does not exist; expected a rosbag2 folder, or an .mcap or .db3 file")
+    try:
+        with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            yield reader
+    except (RecordingError, MemoryError):
+        raise
+    except Exception as error:  # rosbags has no common base error, and a damaged file raises anything
+        raise RecordingError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); it holds {_inventory(path)}. A recording that "
+            f"was cut off can be repaired with `mcap recover` or `ros2 bag reindex`"
+        ) from error
+
+
+def _inventory(path: Path) -> str:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return ", ".join(f"{file.name} ({file.stat().st_size} bytes)" for file in files) or "no file"
+
+
+def _find_cameras(reader: AnyReader, path: Path) -> dict[str, CameraTopics]:
+    encodings = {}
+    for connection in reader.connections:
+        if connection.msgtype in _IMAGE_TYPES and connection.topic not in encodings:
+            for _, _, raw in reader.messages([connection]):
+                message = reader.deserialize(raw, connection.msgtype)
+                encodings[connection.topic] = getattr(message, "format", None) or message.encoding
+                break
+    infos = {connection.topic for connection in reader.connections if connection.msgtype == _INFO_TYPE}
+    cameras = find_cameras(encodings, sorted(infos))
+    if not cameras:
+        raise RecordingError(f"{path} has no colour image topic; its topics: {_topics(reader.connections)}")
+    return cameras
+
+
+def _check_topics(reader: AnyReader, path: Path, cameras: Mapping[str, CameraTopics]) -> None:
+    there = {connection.topic: connection.msgtype for connection in reader.connections}
+    for name, camera in cameras.items():
+        wanted = ((camera.color, _IMAGE_TYPES), (camera.depth, _IMAGE_TYPES), (camera.camera_info, (_INFO_TYPE,)))
+        for topic, types in wanted:
+            if topic and there.get(topic) not in types:
+                found = f"is {there[topic]}" if topic in there else "is not in it"
+                raise RecordingError(
+                    f"{path}: topic {topic!r} of camera {name!r} {found}; expected {' or '.join(types)}. "
+                    f"Its topics: {_topics(reader.connections)}"
+                )
+
+
+def _topics(connections: Iterable[Connection]) -> str:
+    return ", ".join(f"{c.topic} ({c.msgtype}, {c.msgcount})" for c in connections) or "none"
+
+
+def _feed(
+    reader: AnyReader, buffer: FrameBuffer, poses: TransformBuffer, cameras: Mapping[str, CameraTopics]
+) -> Counter[str]:
+    """Pass on every message that matters; returns how often each topic was refused, with the first reason."""
+    handlers = _handlers(buffer, cameras)
+    refused: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
+    wanted = [c for c in reader.connections if c.topic in handlers or c.msgtype in (_TF_TYPE, _ODOMETRY_TYPE)]
+    for connection, _, raw in reader.messages(wanted):
+        message = reader.deserialize(raw, connection.msgtype)
+        try:
+            if connection.msgtype == _TF_TYPE:
+                messages.add_transforms(poses, message, connection.topic.endswith("tf_static"))
+            elif connection.msgtype == _ODOMETRY_TYPE:
+                messages.add_odometry(poses, message)
+            else:
+                for handle in handlers[connection.topic]:
+                    handle(message)
+        except (ImageError, CameraInfoError, TransformError) as error:
+            refused[reasons.setdefault(connection.topic, f"{connection.topic} ({type(error).__name__}: {error})")] += 1
+    return refused
+
+
+def _handlers(buffer: FrameBuffer, cameras: Mapping[str, CameraTopics]) -> dict[str, list[Handler]]:
+    handlers: dict[str, list[Handler]] = {}
+    for name, topics in cameras.items():
+        handlers.setdefault(topics.color, []).append(_image_handler(buffer.add_color, name, topics.color))
+        if topics.depth:
+            handlers.setdefault(topics.depth, []).append(_image_handler(buffer.add_depth, name, topics.depth))
+        if topics.camera_info:
+            handlers.setdefault(topics.camera_info, []).append(_info_handler(buffer, name, topics))
+    return handlers
+
+
+def _image_handler(add: Callable[..., Any], camera: str, topic: str) -> Handler:
+    def handle(message: Any) -> None:
+        stamp = messages.stamp_ns(message.header.stamp)
+        add(camera, stamp, messages.image_payload(message, topic), message.header.frame_id)
+
+    return handle
+
+
+def _info_handler(buffer: FrameBuffer, camera: str, topics: CameraTopics) -> Handler:
+    rectified = messages.is_rectified(topics.color)
+
+    def handle(message: Any) -> None:
+        intrinsics = messages.intrinsics_from_info(message, topics.camera_info, rectified)
+        buffer.add_camera_info(camera, messages.stamp_ns(message.header.stamp), intrinsics, message.header.frame_id)
+
+    return handle
+
+
+def _warn(path: Path, refused: Counter[str]) -> None:
+    for reason, count in refused.items():
+        _log.warning("%s: %d messages refused of %s", path, count, reason)
+
+
+def _check_whole(path: Path, buffer: FrameBuffer) -> None:
+    """Raises: RecordingError where the ring could not keep the whole recording."""
+    if buffer.generation:
+        raise RecordingError(f"{path}: its stamps jump back by more than 1 s: it holds several runs; split it by time")
+    for name, stats in buffer.stats().items():
+        if stats["evicted"] or "shared memory full" in stats["dropped"]:
+            raise RecordingError(
+                f"{path}: camera {name!r} does not fit into shared memory ({stats['bytes']} bytes kept); "
+                f"choose a rate_hz, or give /dev/shm more room"
+            )
