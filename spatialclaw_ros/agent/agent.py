@@ -1,4 +1,4 @@
-"""SpatialAgent: questions in, answers out; owns the backbone, the kernels, the segmenter and the shared memory. No ROS."""
+"""SpatialAgent: questions in, answers out; owns backbone, kernels, segmenter and shared memory. No ROS."""
 
 from __future__ import annotations
 
@@ -36,14 +36,20 @@ class SpatialAgent:
         with SpatialAgent.from_config("agent.yaml") as agent:
             result = agent.ask("How far is the red mug from the blue box, in metres?", frames=frames)
 
-    config: an AgentConfig, None = the defaults. backbone, segmenter: used instead of those that the configuration names.
-    One question is answered at a time; `run` may be called from any thread, and waits its turn.
-    `store`, `encoder` and `backbone` may be shared with whoever feeds the frames (pictures encoded on arrival are found here).
+    config: an AgentConfig, None = the defaults. backbone, segmenter, pool, encoder: used instead of those that the
+    configuration names; the agent closes them. One question is answered at a time; `run` may be called from any thread,
+    and waits its turn. `store` and `encoder` are for whoever feeds the frames, too: pictures that were encoded when their
+    frame arrived are found by the first request.
     Raises: ConfigurationError.
     """
 
     def __init__(
-        self, config: AgentConfig | None = None, backbone: Backbone | None = None, segmenter: Segmenter | None = None
+        self,
+        config: AgentConfig | None = None,
+        backbone: Backbone | None = None,
+        segmenter: Segmenter | None = None,
+        pool: Pool | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         self.config = config or AgentConfig()
         self.backbone = backbone or _make_backbone(self.config)
@@ -51,9 +57,9 @@ class SpatialAgent:
         if segmenter is None:
             self.requests.segmenter = _make_segmenter(self.config, self.requests)
         self.store = FrameStore("spatialclaw")
-        self.encoder: Encoder = _make_encoder(self.config)
+        self.encoder = encoder or _make_encoder(self.config)
         self._sessions: Sessions | None = None
-        self._pool: Any = None
+        self._pool = pool
         self._starting = threading.Lock()
         self._turns = threading.Lock()
         self._closed = False
@@ -79,7 +85,8 @@ class SpatialAgent:
             if self._closed:
                 raise SpatialClawError("the agent is closed; make a new one")
             if self._sessions is None:
-                self._pool = _make_pool(self.config, self.requests, self.store)
+                if self._pool is None:
+                    self._pool = _make_pool(self.config, self.requests, self.store)
                 self._pool.start()
                 self._sessions = Sessions(self._pool, self.config.loop.max_sessions)
                 GoalSetup.load_prompts()
@@ -114,7 +121,7 @@ class SpatialAgent:
         """Ask about frames from files or a bag; blocks until there is an answer or a reason for none.
 
         frames: a list of Frame or a Snapshot; None = those of the earlier question with the same `session_id`.
-        query: the other fields of Query, such as answer_type (an AnswerType or its name), choices, session_id, time_limit.
+        query: the other fields of Query: answer_type (an AnswerType or its name), choices, session_id, time_limit, ...
         Returns a QueryResult; what goes wrong with a goal is its error_code, not an exception.
         """
         if isinstance(query.get("answer_type"), str):

@@ -28,6 +28,10 @@ MAX_KEPT_FRAMES = 2000
 class Pool(Protocol):
     """Where kernels come from (kernel.pool.KernelPool)."""
 
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
     def acquire(self, cancel: CancelToken, deadline: Deadline) -> Any: ...
 
 
