@@ -62,8 +62,11 @@ def _plain_traceback(error: BaseException, trace: Any) -> list[str]:
     if isinstance(error, SyntaxError) and error.filename and _is_cell(error.filename):
         lines.append(f"Cell line {error.lineno or 0}:\n    {(error.text or '').rstrip()}")
     frames = [frame for frame in traceback.extract_tb(trace) if "IPython" not in frame.filename]
-    chosen = [frame for frame in frames if _is_cell(frame.filename)][-TRACEBACK_FRAMES:]
-    lines += [f"Cell line {frame.lineno}, in {frame.name}:\n    {frame.line}" for frame in chosen]
+    cells = [frame for frame in frames if _is_cell(frame.filename)]
+    chosen = cells[-TRACEBACK_FRAMES:]
+    for frame in chosen:  # the outermost frame belongs to the cell that runs; a function may come from an earlier one
+        which = "Cell" if frame.filename == cells[0].filename else "Earlier cell,"
+        lines.append(f"{which} line {frame.lineno}, in {frame.name}:\n    {frame.line}")
     if chosen and frames[-1] is not chosen[-1]:
         last = frames[-1]
         lines.append(f"{'/'.join(last.filename.split('/')[-2:])} line {last.lineno}, in {last.name}:\n    {last.line}")

@@ -38,6 +38,10 @@ def main() -> None:
     lifeline = os.dup(LIFELINE)
     _point_to_null(LIFELINE, os.O_RDONLY)
     threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
+    if orders["door"] is not None:
+        from spatialclaw_ros.kernel.door import open_door
+
+        open_door(orders["door"], os.environ["SPATIALCLAW_BROKER"])
     from spatialclaw_ros.kernel.ipython import start_kernel
 
     start_kernel(orders, lambda: _become_quiet(report))

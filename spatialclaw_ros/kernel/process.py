@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -80,6 +81,16 @@ class SandboxedProcess:
     @property
     def alive(self) -> bool:
         return self._child.poll() is None
+
+    def how_it_ended(self) -> str:
+        """One sentence, once the process has ended: who ended it, else its exit code or signal."""
+        code = self._child.wait(timeout=5)
+        if self.end_reason:
+            return self.end_reason
+        number = -code if code < 0 else code - 128  # bubblewrap reports a signal as 128 + its number, like a shell
+        if 0 < number < signal.NSIG:
+            return f"the kernel was ended by {signal.Signals(number).name}"
+        return f"the kernel ended by itself with exit code {code}"
 
     def wait_ready(self, timeout: float, cancel: CancelToken) -> None:
         """Read the report. Raises: KernelError with what the process wrote to its error stream, Canceled."""

@@ -1,0 +1,233 @@
+"""The broker: a kernel's only way to perception and the model. One thread per kernel answers typed requests, one at a time.
+
+A request is served only while a cell runs, with a cancel token that is set when the cell is interrupted, times out or ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spatialclaw_ros.errors import SpatialClawError
+from spatialclaw_ros.kernel import wire
+from spatialclaw_ros.limits import CancelToken
+
+if TYPE_CHECKING:
+    from spatialclaw_ros.kernel.session import KernelSession
+
+BrokerHandler = Callable[[str, dict[str, Any], "KernelSession", CancelToken], dict[str, Any]]
+"""(method, params, session, cancel) -> result. Raised SpatialClawErrors go back to the cell by class name and message."""
+
+MAX_CONNECTIONS = 4
+MESSAGE_SECONDS = 10.0
+"""Time that one message may take to arrive or leave, once it has begun."""
+STEP_SECONDS = 0.2
+"""How soon a stalled message notices that the kernel is being closed."""
+MAX_ERROR_CHARACTERS = 2000
+
+_log = logging.getLogger(__name__)
+
+
+class Broker:
+    """Serves one kernel's requests until closed.
+
+    path: the listening socket, in the kernel's socket folder. door: the host's end of a socket pair over which a kernel that may not
+    call connect() (Landlock) asks for connections.
+    """
+
+    def __init__(self, path: Path, handler: BrokerHandler, max_request_bytes: int, door: socket.socket | None) -> None:
+        self._handler = handler
+        self._max_bytes = max_request_bytes
+        self._door = door
+        self._session: KernelSession | None = None
+        self._lock = threading.Lock()
+        self._cell: CancelToken | None = None
+        self._served = 0
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(MAX_CONNECTIONS)
+        self._wake, self._wake_far = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        for item in (self._listener, self._wake_far, *([door] if door else [])):
+            item.setblocking(False)
+            self._selector.register(item, selectors.EVENT_READ)
+        self._connections: set[socket.socket] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=f"broker-{path.parent.parent.name}", daemon=True)
+
+    def start(self, session: KernelSession) -> None:
+        self._session = session
+        self._thread.start()
+
+    def begin_cell(self, cancel: CancelToken) -> None:
+        """From now on requests are served, with `cancel`."""
+        with self._lock:
+            self._cell = cancel
+
+    def end_cell(self) -> None:
+        """Requests are refused again; one that still runs is cancelled."""
+        with self._lock:
+            cell, self._cell = self._cell, None
+        if cell is not None:
+            cell.cancel("the cell ended")
+
+    def close(self) -> None:
+        """Cancel what runs, close every connection and wait for the thread, at most a few seconds."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self.end_cell()
+        self._wake.send(b"x")
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(MESSAGE_SECONDS)
+        if self._thread.is_alive():
+            _log.warning("a broker request ignores its cancellation; its thread ends when the request does")
+            return
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._selector.close()
+        for item in (*self._connections, self._listener, self._wake, self._wake_far, *([self._door] if self._door else [])):
+            item.close()
+        self._connections.clear()
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            for key, _ in self._selector.select():
+                ready = key.fileobj
+                assert isinstance(ready, socket.socket)
+                if ready is self._wake_far:
+                    break
+                if ready is self._listener:
+                    self._accept()
+                elif ready is self._door:
+                    self._open_door()
+                else:
+                    self._answer(ready)
+        # closing: the closer closes the sockets, unless it gave up waiting for a request that would not end
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # it went away before it was accepted
+            connection, _ = self._listener.accept()
+            self._admit(connection)
+
+    def _open_door(self) -> None:
+        """The kernel asks for a connection: make a pair and hand one end over."""
+        assert self._door is not None
+        try:
+            asked = self._door.recv(1)
+        except OSError:
+            asked = b""
+        if not asked:
+            self._selector.unregister(self._door)
+            return
+        near, far = socket.socketpair()
+        try:
+            socket.send_fds(self._door, [b"c"], [far.fileno()])
+            self._admit(near)
+        except OSError:
+            near.close()
+        finally:
+            far.close()
+
+    def _admit(self, connection: socket.socket) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            connection.close()
+            return
+        connection.settimeout(MESSAGE_SECONDS)
+        self._connections.add(connection)
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        self._connections.discard(connection)
+        connection.close()
+
+    def _answer(self, connection: socket.socket) -> None:
+        """One request, one reply. A connection that breaks the framing is closed, after saying why."""
+        try:
+            body = self._receive(connection)
+            if body is None:
+                self._drop(connection)
+                return
+            self._send(connection, self._reply_to(body))
+        except (wire.BadRequest, ValueError, TypeError) as error:
+            with contextlib.suppress(OSError):  # it may be gone already
+                self._send(connection, {"v": wire.VERSION, "id": 0, "error": _described("BadRequest", error)})
+            self._drop(connection)
+        except OSError:
+            self._drop(connection)
+
+    def _reply_to(self, body: bytes) -> dict[str, Any]:
+        try:
+            request_id, method, params = wire.decode_request(body)
+        except wire.BadRequest as error:
+            return {"v": wire.VERSION, "id": getattr(error, "request_id", 0), "error": _described("BadRequest", error)}
+        with self._lock:
+            cancel = self._cell
+        if cancel is None:
+            refusal = {"type": "BrokerError", "message": "no cell is running; only a running cell is served"}
+            return {"v": wire.VERSION, "id": request_id, "error": refusal}
+        assert self._session is not None
+        try:
+            result = self._handler(method, params, self._session, cancel)
+        except SpatialClawError as error:
+            return {"v": wire.VERSION, "id": request_id, "error": _described(type(error).__name__, error)}
+        except Exception as error:  # the handler's own bug must not end the kernel's only way out
+            _log.exception("broker method %s failed", method)
+            return {"v": wire.VERSION, "id": request_id, "error": _described("ToolError", f"{method} failed: {error}")}
+        return {"v": wire.VERSION, "id": request_id, "result": result}
+
+    def _receive(self, connection: socket.socket) -> bytes | None:
+        """A message's body; None at the end of the stream. Raises: BadRequest, OSError (TimeoutError when it stalls)."""
+        end = time.monotonic() + MESSAGE_SECONDS
+        header = self._read(connection, wire.HEADER.size, end)
+        if header is None:
+            return None
+        (length,) = wire.HEADER.unpack(header)
+        if not 0 < length <= self._max_bytes:
+            raise wire.BadRequest(f"a request of {length} bytes; expected 1 to {self._max_bytes}")
+        return self._read(connection, length, end)
+
+    def _read(self, connection: socket.socket, count: int, end: float) -> bytes | None:
+        parts, missing = [], count
+        while missing:
+            if time.monotonic() > end or self._closing.is_set():
+                raise TimeoutError("a message stalled")
+            connection.settimeout(STEP_SECONDS)
+            try:
+                part = connection.recv(min(missing, 1 << 20))
+            except TimeoutError:
+                continue
+            if not part:
+                return None
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
+        data = wire.encode(message)
+        if len(data) - wire.HEADER.size > self._max_bytes:
+            text = f"the result has {len(data)} bytes, at most {self._max_bytes} fit; arrays go through share_array"
+            data = wire.encode({**{k: message[k] for k in ("v", "id")}, "error": _described("ToolError", text)})
+        connection.settimeout(MESSAGE_SECONDS)
+        connection.sendall(data)
+
+
+def _described(name: str, error: Exception | str) -> dict[str, str]:
+    return {"type": name, "message": str(error)[:MAX_ERROR_CHARACTERS]}
+
+
+def make_door() -> tuple[socket.socket, socket.socket]:
+    """A socket pair: the host's end, and the kernel's (inheritable)."""
+    near, far = socket.socketpair()
+    os.set_inheritable(far.fileno(), True)
+    return near, far
