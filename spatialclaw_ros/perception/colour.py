@@ -21,6 +21,8 @@ from spatialclaw_ros.perception.interfaces import Masks, Prompt, SegmentInput
 MIN_PIXELS_SHARE = 2e-4
 MIN_PIXELS = 30
 MAX_MASKS = 20
+SLIVER_SHARE = 0.12
+"""A thing of which less is left when its rim is taken away is no thing."""
 FULL_SIZE_SCORE = 5e-3
 """Share of the picture from which size no longer lowers the score."""
 
@@ -48,6 +50,7 @@ class ColourSegmenter:
         labels = depth_components(_cleaned(candidate_pixels(hsv, name)), depth)
         cancel.raise_if_set()
         things = [m for m in join_pieces(labels, depth, image.intrinsics, floor) if fits_colour(hsv, m, name)]
+        things = [mask for mask in things if not _is_sliver(mask)]
         if not prompt.text:
             things = [mask for mask in things if _prompted(mask, prompt)]
         return _scored(things, hsv, name, prompt.threshold if prompt.text else 0.0, self.name)
@@ -55,7 +58,13 @@ class ColourSegmenter:
 
 def _cleaned(mask: np.ndarray) -> np.ndarray:
     """Without specks and pinholes of sensor noise and JPEG blocks."""
-    return cv2.medianBlur(mask.astype(np.uint8), 5).astype(bool)
+    return cv2.medianBlur(mask.astype(np.uint8), 3).astype(bool)
+
+
+def _is_sliver(mask: np.ndarray) -> bool:
+    """True for the thin rims that JPEG's coarse colour leaves beside a saturated thing."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
+    return int(inner.sum()) < SLIVER_SHARE * int(mask.sum())
 
 
 def _scored(things: list[np.ndarray], hsv: tuple[np.ndarray, ...], name: str, threshold: float, backend: str) -> Masks:

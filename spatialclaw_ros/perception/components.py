@@ -11,14 +11,15 @@ from spatialclaw_ros.frames.camera import Intrinsics
 
 JUMP_BASE, JUMP_SLOPE = 0.03, 0.03
 """Neighbouring pixels belong to different things when their depths differ by more than base + slope * depth (metres)."""
-SMALL_PIECE = 0.25
-"""A piece below this share of a bigger one is a fragment and may lie farther from it."""
-FRAGMENT_GAP, PIECE_GAP = 0.25, 0.12
-"""Metres between pieces that are joined: fragment to main piece, and two main pieces (a bar in front cuts a thing in two)."""
+GAP_SHARE, MIN_GAP, MAX_GAP = 0.3, 0.05, 0.25
+"""Pieces are joined when the metres between them are under this share of the larger one's extent, within the two bounds: a
+chair seen through a table's legs stays one chair, two cups side by side stay two."""
+FRAGMENT, FRAGMENT_REACH = 0.15, 2.0
+"""A piece with under this share of a bigger one's surface (a chair's foot seen under a table) may lie that many times farther."""
 IMAGE_GAP = 9
 """Pixels between pieces that are joined where no depth is known."""
 MAX_PIECES = 60
-MAX_SAMPLES = 400
+MAX_SAMPLES = 700
 
 
 def depth_components(mask: np.ndarray, depth: np.ndarray | None) -> np.ndarray:
@@ -53,22 +54,18 @@ def join_pieces(
     sizes[0] = 0
     pieces = [int(i) for i in np.argsort(-sizes)[:MAX_PIECES] if sizes[i] >= max(6, min_pixels // 8)]
     samples = [_samples(labels, piece, depth, intrinsics) for piece in pieces]
-    parent = list(range(len(pieces)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    for small in range(1, len(pieces)):
-        for big in range(small):
-            if root(small) != root(big) and _close(
-                samples[big], samples[small], sizes[pieces[big]], sizes[pieces[small]]
-            ):
-                parent[root(small)] = root(big)
+    surface = [
+        sizes[p] * (float(np.median(points[:, 2])) ** 2 if metric else 1.0)
+        for p, (points, metric) in zip(pieces, samples, strict=True)
+    ]
     things: dict[int, list[int]] = {}
-    for i, piece in enumerate(pieces):
-        things.setdefault(root(i), []).append(piece)
+    owner: list[int] = []
+    for small, piece in enumerate(pieces):
+        # only to the nearest bigger piece: through a shared fragment two things of one colour would become one
+        reach = [_reach(samples[big], samples[small], surface[small] < FRAGMENT * surface[big]) for big in range(small)]
+        nearest = int(np.argmin(reach)) if reach else -1
+        owner.append(owner[nearest] if reach and reach[nearest] < 1.0 else piece)
+        things.setdefault(owner[-1], []).append(piece)
     masks = [np.isin(labels, members) for members in things.values()]
     return sorted((mask for mask in masks if mask.sum() >= min_pixels), key=lambda mask: -int(mask.sum()))
 
@@ -92,13 +89,15 @@ def _samples(labels: np.ndarray, piece: int, depth: np.ndarray | None, intrinsic
     return np.stack([columns, rows], axis=1)[::step].astype(float), False
 
 
-def _close(big: Sample, small: Sample, big_size: int, small_size: int) -> bool:
+def _reach(big: Sample, small: Sample, is_fragment: bool) -> float:
+    """The gap between two pieces as a share of the largest gap over which they are joined; 1 and above stay apart."""
     if big[1] != small[1]:
-        return False
+        return np.inf
     gap = float(spatial.cKDTree(big[0]).query(small[0])[0].min())
     if not big[1]:
-        return gap < IMAGE_GAP
-    return gap < (FRAGMENT_GAP if small_size < SMALL_PIECE * big_size else PIECE_GAP)
+        return gap / IMAGE_GAP
+    extent = max(float(np.linalg.norm(np.ptp(points, axis=0))) for points in (big[0], small[0]))
+    return gap / (np.clip(GAP_SHARE * extent, MIN_GAP, MAX_GAP) * (FRAGMENT_REACH if is_fragment else 1.0))
 
 
 def _filled(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
