@@ -1,4 +1,4 @@
-"""Writing an RGB-D recording as a rosbag2 MCAP bag: colour, depth, CameraInfo, odometry and TF; equal input, equal bytes."""
+"""Writing an RGB-D recording as an MCAP bag: colour, depth, CameraInfo, odometry and TF; equal input, equal bytes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class BagWriter:
         self._add("/tf_static", stamp, self._tf(stamp, [(t.parent, t.child, t.pose) for t in transforms]))
 
     def add_odometry(self, poses: Iterable[StampedPose], parent: str = "odom", child: str = "base_link") -> None:
-        """Odometry and TF of base_link; twists are differences of neighbouring poses, in the child frame as REP-105 asks."""
+        """Odometry and TF of base_link. Twists are differences of neighbouring poses, in the child frame."""
         poses = list(poses)
         for k, here in enumerate(poses):
             linear, angular = _twist(poses[max(k - 1, 0)], poses[min(k + 1, len(poses) - 1)])
@@ -86,7 +86,9 @@ class BagWriter:
         done, jpeg = cv2.imencode(".jpg", image.color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         done_depth, png = cv2.imencode(".png", depth_in_millimetres(image.depth), [cv2.IMWRITE_PNG_COMPRESSION, 3])
         if not (done and done_depth):
-            raise ValueError(f"a picture of shape {image.color.shape} with depth {image.depth.shape} could not be encoded")
+            raise ValueError(
+                f"a picture of shape {image.color.shape} with depth {image.depth.shape} could not be encoded"
+            )
         header = self._header(image.stamp, OPTICAL_FRAME)
         compressed = self._types["sensor_msgs/msg/CompressedImage"]
         self._add(INFO_TOPIC, image.stamp, self._camera_info(header))
@@ -115,11 +117,19 @@ class BagWriter:
     def _tf(self, stamp: int, transforms: Sequence[tuple[str, str, np.ndarray]]) -> Any:
         types = self._types
         stamped = types["geometry_msgs/msg/TransformStamped"]
-        return types["tf2_msgs/msg/TFMessage"](transforms=[
-            stamped(self._header(stamp, parent), child, types["geometry_msgs/msg/Transform"](
-                translation=types["geometry_msgs/msg/Vector3"](*(float(v) for v in pose[:3, 3])), rotation=self._quaternion(pose)))
-            for parent, child, pose in transforms
-        ])
+        return types["tf2_msgs/msg/TFMessage"](
+            transforms=[
+                stamped(
+                    self._header(stamp, parent),
+                    child,
+                    types["geometry_msgs/msg/Transform"](
+                        translation=types["geometry_msgs/msg/Vector3"](*(float(v) for v in pose[:3, 3])),
+                        rotation=self._quaternion(pose),
+                    ),
+                )
+                for parent, child, pose in transforms
+            ]
+        )
 
     def _quaternion(self, pose: np.ndarray) -> Any:
         return self._types["geometry_msgs/msg/Quaternion"](*quaternion_xyzw(pose[:3, :3]))
@@ -129,19 +139,34 @@ class BagWriter:
         vector = types["geometry_msgs/msg/Vector3"]
         place = types["geometry_msgs/msg/Point"](*(float(v) for v in here.pose[:3, 3]))
         pose = types["geometry_msgs/msg/Pose"](position=place, orientation=self._quaternion(here.pose))
-        twist = types["geometry_msgs/msg/Twist"](linear=vector(*map(float, linear)), angular=vector(*map(float, angular)))
+        twist = types["geometry_msgs/msg/Twist"](
+            linear=vector(*map(float, linear)), angular=vector(*map(float, angular))
+        )
         unknown = np.zeros(36)
         return types["nav_msgs/msg/Odometry"](
-            self._header(here.stamp, parent), child,
-            types["geometry_msgs/msg/PoseWithCovariance"](pose, unknown), types["geometry_msgs/msg/TwistWithCovariance"](twist, unknown))
+            self._header(here.stamp, parent),
+            child,
+            types["geometry_msgs/msg/PoseWithCovariance"](pose, unknown),
+            types["geometry_msgs/msg/TwistWithCovariance"](twist, unknown),
+        )
 
     def _camera_info(self, header: Any) -> Any:
         camera, types = self._camera, self._types
         region = types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         projection = np.hstack([camera.matrix, np.zeros((3, 1))])
         return types["sensor_msgs/msg/CameraInfo"](
-            header, camera.height, camera.width, "plumb_bob", np.zeros(5), camera.matrix.reshape(-1), np.eye(3).reshape(-1),
-            projection.reshape(-1), 0, 0, region)
+            header,
+            camera.height,
+            camera.width,
+            "plumb_bob",
+            np.zeros(5),
+            camera.matrix.reshape(-1),
+            np.eye(3).reshape(-1),
+            projection.reshape(-1),
+            0,
+            0,
+            region,
+        )
 
 
 def depth_in_millimetres(depth: np.ndarray) -> np.ndarray:
@@ -153,15 +178,23 @@ def depth_in_millimetres(depth: np.ndarray) -> np.ndarray:
 def quaternion_xyzw(matrix: np.ndarray) -> tuple[float, float, float, float]:
     """Unit quaternion of a (3, 3) rotation, w >= 0. Source: Shepperd 1978, branch of the largest component."""
     m = matrix
-    squares = np.array([1 + m[0, 0] - m[1, 1] - m[2, 2], 1 - m[0, 0] + m[1, 1] - m[2, 2], 1 - m[0, 0] - m[1, 1] + m[2, 2],
-                        1 + m[0, 0] + m[1, 1] + m[2, 2]])
+    squares = np.array(
+        [
+            1 + m[0, 0] - m[1, 1] - m[2, 2],
+            1 - m[0, 0] + m[1, 1] - m[2, 2],
+            1 - m[0, 0] - m[1, 1] + m[2, 2],
+            1 + m[0, 0] + m[1, 1] + m[2, 2],
+        ]
+    )
     largest = int(np.argmax(squares))
-    rows = np.array([
-        [squares[0], m[1, 0] + m[0, 1], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
-        [m[1, 0] + m[0, 1], squares[1], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
-        [m[0, 2] + m[2, 0], m[2, 1] + m[1, 2], squares[2], m[1, 0] - m[0, 1]],
-        [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], squares[3]],
-    ])
+    rows = np.array(
+        [
+            [squares[0], m[1, 0] + m[0, 1], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
+            [m[1, 0] + m[0, 1], squares[1], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
+            [m[0, 2] + m[2, 0], m[2, 1] + m[1, 2], squares[2], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], squares[3]],
+        ]
+    )
     x, y, z, w = (float(v) for v in rows[largest] / np.linalg.norm(rows[largest]))
     return (x, y, z, w) if w >= 0 else (-x, -y, -z, -w)
 
@@ -180,8 +213,17 @@ def _twist(before: StampedPose, after: StampedPose) -> tuple[np.ndarray, np.ndar
 
 
 def _qos(topic: str) -> Qos:
-    """Reliable and volatile, as a driver offers; /tf_static is latched (transient local), so that late listeners get it."""
+    """Reliable and volatile, as drivers offer; /tf_static is latched (transient local) for those who come late."""
     latched = topic == "/tf_static"
     never = QosTime(0, 0)
-    return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE,
-               QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE, never, never, QosLiveliness.AUTOMATIC, never, False)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        1 if latched else 10,
+        QosReliability.RELIABLE,
+        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        never,
+        never,
+        QosLiveliness.AUTOMATIC,
+        never,
+        False,
+    )

@@ -8,8 +8,8 @@ import numpy as np
 def nearest_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Metres between the nearest points of triangles (F, 3, 3) and (G, 3, 3); 0 is not recognised for meshes that cut.
 
-    Two triangles apart are nearest at a corner of one of them, or on an edge of each. Source: Ericson, "Real-Time Collision
-    Detection", 2005, sections 5.1.5 (point to triangle) and 5.1.9 (segment to segment).
+    Two triangles apart are nearest at a corner of one of them, or on an edge of each. Source: Ericson, "Real-Time
+    Collision Detection", 2005, sections 5.1.5 (point to triangle) and 5.1.9 (segment to segment).
     """
     corners_a, corners_b = np.unique(a.reshape(-1, 3), axis=0), np.unique(b.reshape(-1, 3), axis=0)
     edges_a, edges_b = _edges(a), _edges(b)

@@ -15,12 +15,25 @@ if TYPE_CHECKING:
 
     from spatialclaw_ros.evaluation.questions_scene import Scene
 
-FAMILIES = ("distance", "camera_distance", "left_right", "front_behind", "egocentric", "count", "nearer", "size", "camera_path", "height")
+FAMILIES = (
+    "distance",
+    "camera_distance",
+    "left_right",
+    "front_behind",
+    "egocentric",
+    "count",
+    "nearer",
+    "size",
+    "camera_path",
+    "height",
+)
 AnswerKind = Literal["number", "choice", "count", "text"]
 
 _HEADER = """\
-# Questions about {bag} with their exact answers. World frame odom, z up, floor at z = 0. Frame k is the k-th colour picture, from 0.
-# A centre is that of the object's own upright box; "nearest surfaces" means the smallest gap. tolerance: +- in the answer's unit.
+# Questions about {bag} with their exact answers. World frame odom, z up, floor at z = 0.
+# Frame k is the k-th colour picture, from 0.
+# A centre is that of the object's own upright box; "nearest surfaces" means the smallest gap.
+# tolerance: +- in the answer's unit.
 # family: one of {families}.
 """
 
@@ -38,7 +51,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Question:
-    """id: unique within a file; family: one of FAMILIES, "" where none applies; about: the names of the things asked about."""
+    """id: unique in its file; family: one of FAMILIES, or ""; about: the names of the things asked about."""
 
     id: str
     family: str
@@ -73,7 +86,9 @@ def load_questions(file: Path) -> list[Question]:
         raise ConfigurationError(f"{file} is not a readable questions file: {error}") from error
     entries = content.get("questions") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise ConfigurationError(f"{file} has no list 'questions'; expected {{questions: [{{id, question, answer: ...}}, ...]}}")
+        raise ConfigurationError(
+            f"{file} has no list 'questions'; expected {{questions: [{{id, question, answer: ...}}, ...]}}"
+        )
     return [_from_dict(entry, f"{file}, question {number}") for number, entry in enumerate(entries, start=1)]
 
 
@@ -84,20 +99,34 @@ def _as_dict(question: Question) -> dict[str, Any]:
         answer |= {"unit": truth.unit, "tolerance": truth.tolerance}
     if truth.choices:
         answer["choices"] = list(truth.choices)
-    return {"id": question.id, "family": question.family, "question": question.question, "answer": answer, "about": list(question.about)}
+    return {
+        "id": question.id,
+        "family": question.family,
+        "question": question.question,
+        "answer": answer,
+        "about": list(question.about),
+    }
 
 
 def _from_dict(entry: Any, where: str) -> Question:
-    if not isinstance(entry, dict) or not {"id", "question", "answer"} <= entry.keys() or not isinstance(entry["answer"], dict):
+    if (
+        not isinstance(entry, dict)
+        or not {"id", "question", "answer"} <= entry.keys()
+        or not isinstance(entry["answer"], dict)
+    ):
         raise ConfigurationError(f"{where}: expected a map with id, question and answer; got {entry!r:.120}")
     answer = entry["answer"]
     kind, value = answer.get("type"), answer.get("value")
     if kind not in ("number", "choice", "count", "text") or value is None:
-        raise ConfigurationError(f"{where}: answer has type {kind!r} and value {value!r}; expected number, choice, count or text and a value")
+        raise ConfigurationError(
+            f"{where}: answer has type {kind!r} and value {value!r}; expected number, choice, count or text and a value"
+        )
     if kind in ("number", "count") and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise ConfigurationError(f"{where}: the value of a {kind} is {value!r}; expected a number")
     choices = tuple(str(choice) for choice in answer.get("choices", ()))
     if kind == "choice" and str(value) not in choices:
         raise ConfigurationError(f"{where}: value {value!r} is not among the choices {list(choices)}")
     truth = Truth(kind, value, str(answer.get("unit", "")), float(answer.get("tolerance", 0.0)), choices)
-    return Question(str(entry["id"]), str(entry.get("family", "")), str(entry["question"]), truth, tuple(entry.get("about", ())))
+    return Question(
+        str(entry["id"]), str(entry.get("family", "")), str(entry["question"]), truth, tuple(entry.get("about", ()))
+    )

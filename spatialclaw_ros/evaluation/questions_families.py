@@ -1,4 +1,4 @@
-"""One maker for each family of questions: picks things with a clear margin, words the question, states the exact answer."""
+"""One maker for each family of questions: picks things with a clear margin, words the question, states the answer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def measured(metres: float, rng: np.random.Generator, share: float = 0.10, least
     name = "centimetres" if rng.random() < 0.25 else "metres"
     unit, factor = UNITS[name]
     digits = 3 if unit == "m" else 1
-    return name, Truth("number", round(metres * factor, digits), unit, round(max(least, share * metres) * factor, digits))
+    return name, Truth(
+        "number", round(metres * factor, digits), unit, round(max(least, share * metres) * factor, digits)
+    )
 
 
 def distances(scene: Scene, rng: np.random.Generator) -> list[Draft]:
@@ -67,7 +69,9 @@ def distances(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     return drafts
 
 
-def _spread(pairs: list[tuple[RoomObject, RoomObject, float]], count: int) -> list[tuple[RoomObject, RoomObject, float]]:
+def _spread(
+    pairs: list[tuple[RoomObject, RoomObject, float]], count: int
+) -> list[tuple[RoomObject, RoomObject, float]]:
     """Pairs that share few things: each time the one whose things were used least."""
     chosen: list[tuple[RoomObject, RoomObject, float]] = []
     used: dict[int, int] = {}
@@ -94,14 +98,20 @@ def camera_distances(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     for (when, frame), thing in zip(moments, shuffled(rng, scene.still), strict=False):
         drafts.append(_camera_distance(scene, words.next("camera_distance"), thing, when, frame, rng))
     for mover in scene.movers:
-        frames = [k for k in range(1, last) if scene.well_seen(mover, k) and np.linalg.norm(scene.in_camera(mover, k)) > 1.5]
+        frames = [
+            k for k in range(1, last) if scene.well_seen(mover, k) and np.linalg.norm(scene.in_camera(mover, k)) > 1.5
+        ]
         if frames:
             frame = int(rng.choice(frames))
-            drafts[-1:] = [_camera_distance(scene, words.next("camera_distance"), mover, f"in frame {frame}", frame, rng)]
+            drafts[-1:] = [
+                _camera_distance(scene, words.next("camera_distance"), mover, f"in frame {frame}", frame, rng)
+            ]
     return drafts
 
 
-def _camera_distance(scene: Scene, template: str, thing: RoomObject, when: str, frame: int, rng: np.random.Generator) -> Draft:
+def _camera_distance(
+    scene: Scene, template: str, thing: RoomObject, when: str, frame: int, rng: np.random.Generator
+) -> Draft:
     metres = float(np.linalg.norm(scene.in_camera(thing, frame)))
     seen_once = 0.5 * float(thing.size[:2].min()) if thing.motion is not None else 0.0
     unit, truth = measured(metres, rng, least=max(0.05, seen_once))
@@ -111,8 +121,15 @@ def _camera_distance(scene: Scene, template: str, thing: RoomObject, when: str, 
 def _seen_pairs(scene: Scene, rng: np.random.Generator) -> list[tuple[int, RoomObject, RoomObject]]:
     """Frames with two things well seen in them, movers included, in random order."""
     things = (*scene.still, *scene.movers)
-    return shuffled(rng, ((k, a, b) for k in range(len(scene.times)) for a, b in permutations(things, 2)
-                          if scene.well_seen(a, k) and scene.well_seen(b, k)))
+    return shuffled(
+        rng,
+        (
+            (k, a, b)
+            for k in range(len(scene.times))
+            for a, b in permutations(things, 2)
+            if scene.well_seen(a, k) and scene.well_seen(b, k)
+        ),
+    )
 
 
 def left_right(scene: Scene, rng: np.random.Generator) -> list[Draft]:
@@ -124,8 +141,14 @@ def left_right(scene: Scene, rng: np.random.Generator) -> list[Draft]:
         difference = np.arctan2(place[0], place[2]) - np.arctan2(other[0], other[2])
         return "" if abs(difference) < BEARING_MARGIN else "left" if difference < 0 else "right"
 
-    return [Draft(words.next("left_right").format(a=a.name, b=b.name, k=k), Truth("choice", value, choices=("left", "right")),
-                  (a.name, b.name)) for k, a, b, value in _balanced(_seen_pairs(scene, rng), side, 4)]
+    return [
+        Draft(
+            words.next("left_right").format(a=a.name, b=b.name, k=k),
+            Truth("choice", value, choices=("left", "right")),
+            (a.name, b.name),
+        )
+        for k, a, b, value in _balanced(_seen_pairs(scene, rng), side, 4)
+    ]
 
 
 def front_behind(scene: Scene, rng: np.random.Generator) -> list[Draft]:
@@ -137,14 +160,22 @@ def front_behind(scene: Scene, rng: np.random.Generator) -> list[Draft]:
         clear = abs(near - far) > max(DEPTH_MARGIN, 0.5 * (a.radius + b.radius))
         return ("in front" if near < far else "behind") if clear else ""
 
-    return [Draft(words.next("front_behind").format(a=a.name, b=b.name, k=k), Truth("choice", value, choices=("in front", "behind")),
-                  (a.name, b.name)) for k, a, b, value in _balanced(_seen_pairs(scene, rng), order, 4)]
+    return [
+        Draft(
+            words.next("front_behind").format(a=a.name, b=b.name, k=k),
+            Truth("choice", value, choices=("in front", "behind")),
+            (a.name, b.name),
+        )
+        for k, a, b, value in _balanced(_seen_pairs(scene, rng), order, 4)
+    ]
 
 
 Pair = tuple[int, RoomObject, RoomObject]
 
 
-def _balanced(pairs: list[Pair], answer: Callable[[int, RoomObject, RoomObject], str], count: int) -> list[tuple[int, RoomObject, RoomObject, str]]:
+def _balanced(
+    pairs: list[Pair], answer: Callable[[int, RoomObject, RoomObject], str], count: int
+) -> list[tuple[int, RoomObject, RoomObject, str]]:
     """Pairs with a clear answer, as many of each answer as can be, no two things asked about together twice."""
     chosen: list[tuple[int, RoomObject, RoomObject, str]] = []
     used: set[frozenset[int]] = set()
@@ -160,7 +191,7 @@ def _balanced(pairs: list[Pair], answer: Callable[[int, RoomObject, RoomObject],
 
 
 def egocentric(scene: Scene, rng: np.random.Generator) -> list[Draft]:
-    """Standing at A, facing B: C at 30 to 150 degrees is left or right; below 60 or above 120 it is in front or behind."""
+    """Standing at A, facing B: C at 30 to 150 degrees is left or right; below 60 in front, above 120 behind."""
     words, drafts, tally = Wordings(rng), [], dict.fromkeys(("left", "right", "in front", "behind"), 0)
     for a, b, c in shuffled(rng, permutations(scene.still, 3)):
         turn = _turn(a, b, c)
@@ -192,13 +223,17 @@ def counts(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     words = Wordings(rng)
     names = sorted({thing.name for thing in scene.room.objects if len(scene.room.named(thing.name)) > 1})
     names += [thing.name for thing in shuffled(rng, scene.unique)[:1]]
-    return [Draft(words.next("count").format(names=plural(name)), Truth("count", len(scene.room.named(name))), (name,))
-            for name in shuffled(rng, names)]
+    return [
+        Draft(words.next("count").format(names=plural(name)), Truth("count", len(scene.room.named(name))), (name,))
+        for name in shuffled(rng, names)
+    ]
 
 
 def nearer(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     """Which of two is nearer to a third, by centres that differ by 15 % and 0.3 m at least."""
-    words, drafts, used = Wordings(rng), [], set()
+    words = Wordings(rng)
+    drafts: list[Draft] = []
+    used: set[int] = set()
     for x, a, b in shuffled(rng, permutations(scene.still, 3)):
         to_a, to_b = scene.centre_distance(x, a), scene.centre_distance(x, b)
         small, large = min(to_a, to_b), max(to_a, to_b)
@@ -215,8 +250,11 @@ def sizes(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     words = Wordings(rng)
     tall = [thing for thing in shuffled(rng, scene.still) if thing.size[2] >= LEAST_SIZE][:2]
     measurable = [thing for thing in scene.still if scene.sizes_were_seen(thing)]
-    long = [thing for thing in shuffled(rng, measurable) if thing.size[:2].max() >= max(LEAST_SIZE, 1.15 * thing.size[:2].min())
-            and thing.kind not in ("lamp", "mug")][:2]
+    long = [
+        thing
+        for thing in shuffled(rng, measurable)
+        if thing.size[:2].max() >= max(LEAST_SIZE, 1.15 * thing.size[:2].min()) and thing.kind not in ("lamp", "mug")
+    ][:2]
     asked = [("size_height", thing, float(thing.size[2])) for thing in tall]
     asked += [("size_length", thing, float(thing.size[:2].max())) for thing in long]
     return [_of_one(words.next(meaning), thing, metres, rng) for meaning, thing, metres in asked]
@@ -248,7 +286,15 @@ def camera_paths(scene: Scene, rng: np.random.Generator) -> list[Draft]:
 
 
 MAKERS: dict[str, Callable[[Scene, np.random.Generator], list[Draft]]] = {
-    "distance": distances, "camera_distance": camera_distances, "left_right": left_right, "front_behind": front_behind,
-    "egocentric": egocentric, "count": counts, "nearer": nearer, "size": sizes, "camera_path": camera_paths, "height": heights,
+    "distance": distances,
+    "camera_distance": camera_distances,
+    "left_right": left_right,
+    "front_behind": front_behind,
+    "egocentric": egocentric,
+    "count": counts,
+    "nearer": nearer,
+    "size": sizes,
+    "camera_path": camera_paths,
+    "height": heights,
 }
 """Maker by family."""

@@ -13,7 +13,7 @@ from spatialclaw_ros.evaluation.rooms_objects import Room, RoomObject
 from spatialclaw_ros.evaluation.rooms_visibility import Sight
 
 SEEN_CENTRE_ERROR = 0.06
-"""Metres by which the centre of the seen part of a thing may miss the true one, for questions about centres to be fair."""
+"""Metres by which the centre of a thing's seen part may miss the true one, for questions about centres to be fair."""
 SEEN_ERROR = 0.03
 """Metres by which the seen part may miss a size or a gap, for questions about these to be fair."""
 
@@ -36,7 +36,9 @@ class Scene:
     @cached_property
     def still(self) -> tuple[RoomObject, ...]:
         """Unique objects that stay in place and were seen from enough sides to tell where their centre is."""
-        return tuple(thing for thing in self.unique if thing.motion is None and self._centre_error(thing) < SEEN_CENTRE_ERROR)
+        return tuple(
+            thing for thing in self.unique if thing.motion is None and self._centre_error(thing) < SEEN_CENTRE_ERROR
+        )
 
     @property
     def movers(self) -> tuple[RoomObject, ...]:
@@ -80,7 +82,7 @@ class Scene:
         return float(np.linalg.norm((low + high) / 2 - [0.0, 0.0, thing.size[2] / 2]))
 
     def _seen_box(self, thing: RoomObject) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest (3,) coordinates of the seen points along the object's own axes; NaN where nothing was seen."""
+        """Lowest and highest (3,) coordinates of the seen points along the object's own axes; NaN without points."""
         points = self.seen[thing.number]
         if not len(points):
             return np.full(3, np.nan), np.full(3, np.nan)

@@ -34,11 +34,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m spatialclaw_ros.evaluation.rooms", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, required=True, help="whole number from 0; the same seed gives the same bytes")
-    parser.add_argument("--out", type=Path, help="new folder for bag, questions.yaml, truth.yaml and masks/ (default room_SEED)")
-    parser.add_argument("--noise", choices=NOISES, default="none",
-                        help="none: exact; depth: axial noise and holes at edges; drift: also 1 %% odometry drift and 30 ms depth lag")
+    parser = argparse.ArgumentParser(
+        prog="python -m spatialclaw_ros.evaluation.rooms", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--seed", type=int, required=True, help="whole number from 0; the same seed gives the same bytes"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="new folder for bag, questions.yaml, truth.yaml and masks/ (default room_SEED)"
+    )
+    parser.add_argument(
+        "--noise",
+        choices=NOISES,
+        default="none",
+        help="none: exact; depth: axial noise and holes at edges; drift: also 1 %% odometry drift and 30 ms depth lag",
+    )
     parser.add_argument("--width", type=int, default=640, help="pixels (default 640)")
     parser.add_argument("--height", type=int, default=480, help="pixels (default 480)")
     parser.add_argument("--frames", type=int, default=48, help="pictures at 4 Hz (default 48)")

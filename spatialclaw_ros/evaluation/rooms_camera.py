@@ -1,4 +1,4 @@
-"""The camera's way through a generated room: most of a round about its middle, looking inwards, smooth like a slow hand or robot."""
+"""The camera's way through a generated room: most of a round, looking inwards, smooth like a slow hand or robot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class CameraPath:
 
     style: 'robot' (the base stays level on the floor, the camera on a mast) or 'handheld' (the base is the device).
     centre: (2,) metres; radii: (2,) metres of the ellipse; angles: start and end in radians; duration: seconds.
-    mount: (4, 4) camera_link to base_link. wobble: (5, 3) amplitude, frequency in Hz and phase for x, y, z, roll and pitch.
+    mount: (4, 4) camera_link to base_link. wobble: (5, 3) amplitude, frequency in Hz and phase for
+    x, y, z, roll and pitch. glance: the same three for looking aside (yaw, radians).
     """
 
     style: str

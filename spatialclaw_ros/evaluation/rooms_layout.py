@@ -1,4 +1,4 @@
-"""Furnishing a generated room: which things, in which colours, and where, so that nothing overlaps and the camera can pass."""
+"""Furnishing a generated room: which things, in which colours, and where, without overlap and with a way to pass."""
 
 from __future__ import annotations
 
@@ -67,8 +67,13 @@ class Furnisher:
         kinds = [kind for kind in plan.counts if kind not in ("table", "chair", "mug", plan.mover)]
         wall_first = sorted(kinds, key=lambda kind: kind in ("box", "lamp"))
         shapes = {kind: [KINDS[kind](self._rng)] * count for kind, count in plan.counts.items()}
-        table = self._add(plan, "table", shapes["table"][0], np.zeros(3) + [*self._rng.uniform(-0.12, 0.12, 2), 0],
-                          float(self._rng.choice([0, np.pi / 2]) + self._rng.uniform(-0.2, 0.2)))
+        table = self._add(
+            plan,
+            "table",
+            shapes["table"][0],
+            np.zeros(3) + [*self._rng.uniform(-0.12, 0.12, 2), 0],
+            float(self._rng.choice([0, np.pi / 2]) + self._rng.uniform(-0.2, 0.2)),
+        )
         self._add_chairs(plan, table, shapes["chair"])
         self._add_mugs(plan, table, shapes["mug"])
         walls = list(self._rng.permutation(4))
@@ -109,8 +114,12 @@ class Furnisher:
         frame, half = table.pose(), table.size[:2] / 2 - 0.13
         spots = self._rng.permutation([-1.0, 0.0, 1.0])[: len(shapes)]
         for spot, shape in zip(spots, shapes, strict=True):
-            across = self._rng.uniform(-half[0], half[0]) if spot == 0 or len(shapes) == 1 else self._rng.uniform(-0.2, 0.2)
-            local = np.array([across, spot * half[1] + (self._rng.uniform(-0.05, 0.05) if spot == 0 else 0.0), table.size[2]])
+            across = (
+                self._rng.uniform(-half[0], half[0]) if spot == 0 or len(shapes) == 1 else self._rng.uniform(-0.2, 0.2)
+            )
+            local = np.array(
+                [across, spot * half[1] + (self._rng.uniform(-0.05, 0.05) if spot == 0 else 0.0), table.size[2]]
+            )
             self._add(plan, "mug", shape, frame[:3, :3] @ local + frame[:3, 3], float(self._rng.uniform(0, 2 * np.pi)))
 
     def _add_at_wall(self, plan: Plan, kind: str, shape: Shape, wall: int) -> None:
@@ -143,7 +152,10 @@ class Furnisher:
         radius = float(np.hypot(*shape.size[:2]) / 2)
         thin = kind in ("door", "shelf", "cabinet", "sofa")
         side = np.array([-np.sin(yaw), np.cos(yaw)]) * (shape.size[1] / 2 - shape.size[0] / 2 if thin else 0.0)
-        probes = [(place + side * s, float(shape.size[0] / 2 if thin else radius)) for s in ((-1, -0.5, 0, 0.5, 1) if thin else (0,))]
+        probes = [
+            (place + side * s, float(shape.size[0] / 2 if thin else radius))
+            for s in ((-1, -0.5, 0, 0.5, 1) if thin else (0,))
+        ]
         for spot, reach in probes:
             if np.hypot(*(self._way - spot).T).min() < reach + CORRIDOR:
                 return False
@@ -162,10 +174,17 @@ class Furnisher:
             start, end = self._rng.uniform(-1, 1, (2, 2)) * half
             if not 1.2 <= np.hypot(*(end - start)) <= 2.8:
                 continue
-            motion = Motion(start, end, float(self._rng.uniform(0.05, 0.2) * duration), float(self._rng.uniform(0.75, 0.95) * duration))
+            motion = Motion(
+                start,
+                end,
+                float(self._rng.uniform(0.05, 0.2) * duration),
+                float(self._rng.uniform(0.75, 0.95) * duration),
+            )
             if self._rolls_free(motion, radius):
                 heading = float(np.arctan2(*(end - start)[::-1]))
-                thing = RoomObject(0, plan.mover, plan.colours[plan.mover], shape, np.array([*start, 0.0]), heading, motion=motion)
+                thing = RoomObject(
+                    0, plan.mover, plan.colours[plan.mover], shape, np.array([*start, 0.0]), heading, motion=motion
+                )
                 self._things.append(thing)
                 return
         raise LayoutFailed(f"no free way for a {plan.mover}")

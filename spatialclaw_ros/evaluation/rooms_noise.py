@@ -26,7 +26,7 @@ class Noise:
         return DEPTH_LAG if self.kind == "drift" else 0.0
 
     def depth(self, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(H, W) float32 metres with axial noise of standard deviation 0.0012 + 0.0019 (z - 0.4)^2 m, and no value at steps.
+        """(H, W) float32 metres with axial noise (sigma 0.0012 + 0.0019 (z - 0.4)^2 m) and no value at steps.
 
         Source of the formula: Nguyen, Izadi, Lovell, "Modeling Kinect Sensor Noise for Improved 3D Reconstruction and
         Tracking", 2012, axial noise for surfaces that face the sensor.
@@ -39,7 +39,7 @@ class Noise:
         return noisy.astype(np.float32)
 
     def odometry(self, poses: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-        """The poses (4, 4) base to world as drifting odometry reports them: scale and heading errors add up along the way."""
+        """The poses (4, 4) base to world as drifting odometry reports them: errors of scale and heading add up."""
         if self.kind != "drift":
             return poses
         scale = 1.0 + DRIFT * (1 if rng.random() < 0.5 else -1)

@@ -1,4 +1,4 @@
-"""The things in a generated room and where they are: named objects, unnamed fittings, and the path of one that moves."""
+"""The things in a generated room and where they are: named objects, nameless fittings, and the path of a mover."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spatialclaw_ros.evaluation.rooms_shapes import Shape
 
 @dataclass(frozen=True)
 class Motion:
-    """A straight roll over the floor with an eased start and stop. start, end: (2,) metres; times: seconds of the recording."""
+    """A straight roll over the floor, eased. start, end: (2,) metres; begin, finish: seconds of the recording."""
 
     start: np.ndarray
     end: np.ndarray
@@ -27,8 +27,8 @@ class Motion:
 
 @dataclass(frozen=True)
 class RoomObject:
-    """A thing with a name. number: its value in the instance masks, from 1. position: (3,) metres, middle of the underside,
-    at the start; yaw: radians about +z. Several objects may share a name ("blue chair"); `label` tells them apart."""
+    """A thing with a name. number: its value in the instance masks, from 1. position: (3,) metres, middle of the
+    underside at the start; yaw: radians about +z. Several may share a name ("blue chair"); `label` tells them apart."""
 
     number: int
     kind: str
@@ -75,7 +75,7 @@ class RoomObject:
 
 @dataclass(frozen=True)
 class Fitting:
-    """A nameless surface: wall, floor, rug, window. triangles, normals: (F, 3, 3) world metres. texture: see rooms_shading."""
+    """A nameless surface, such as a wall. triangles, normals: (F, 3, 3) world metres; texture: see rooms_shading."""
 
     triangles: np.ndarray
     normals: np.ndarray
@@ -85,7 +85,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Room:
-    """A furnished room. size: (length along x, width along y, height) metres, centred on the world's origin, floor at z = 0."""
+    """A furnished room. size: length along x, width along y, height, metres; centred on the origin, floor at z = 0."""
 
     size: tuple[float, float, float]
     objects: tuple[RoomObject, ...]

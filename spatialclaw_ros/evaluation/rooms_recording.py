@@ -1,4 +1,4 @@
-"""One generated room from its seed: furnish until everything is well seen, render, add sensor noise, write the folder."""
+"""One generated room from its seed: furnish until all is well seen, render, add sensor noise, write the folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from spatialclaw_ros.evaluation.rooms_truth import save_truth
 from spatialclaw_ros.evaluation.rooms_visibility import SeenSurfaces, Sight, SightMeter, coarse, is_good
 from spatialclaw_ros.frames.camera import Intrinsics
 
+GENERATOR = 1
+"""Counts up whenever the same seed gives another recording."""
 START_STAMP = 1_000_000_000 * 10**9
 """Nanoseconds; like the recordings that people keep, not 1970."""
 ATTEMPTS = 60
@@ -31,7 +33,7 @@ ATTEMPTS = 60
 
 @dataclass(frozen=True)
 class RoomSettings:
-    """What to generate. frames: pictures at rate_hz; odometry comes odometry_per_frame times as often; noise: see NOISES.
+    """What to generate. frames: pictures, at rate_hz; odometry comes odometry_per_frame times as often.
 
     Raises: ConfigurationError.
     """
@@ -50,10 +52,17 @@ class RoomSettings:
             raise ConfigurationError(f"noise is {self.noise!r}; expected one of {', '.join(NOISES)}")
         if self.seed < 0:
             raise ConfigurationError(f"seed is {self.seed}; expected 0 or more")
-        if self.frames < 24 or not 160 <= self.width <= 1920 or not 120 <= self.height <= 1200 or self.width % 4 or self.height % 4:
+        if (
+            self.frames < 24
+            or not 160 <= self.width <= 1920
+            or not 120 <= self.height <= 1200
+            or self.width % 4
+            or self.height % 4
+        ):
             raise ConfigurationError(
-                f"{self.frames} frames of {self.width}x{self.height} pixels; expected at least 24 frames and a size from 160x120 to "
-                f"1920x1200 in steps of 4")
+                f"{self.frames} frames of {self.width}x{self.height} pixels; expected 24 frames or more and a size from "
+                f"160x120 to 1920x1200 in steps of 4"
+            )
 
     @property
     def camera(self) -> Intrinsics:
@@ -72,7 +81,7 @@ class RoomSettings:
 
 @dataclass(frozen=True)
 class RoomRecording:
-    """A generated room's folder, which is the bag too. questions: questions.yaml; truth: truth.yaml; masks: folder of PNGs."""
+    """A generated room's folder, which is the bag too, and where its other files are."""
 
     folder: Path
 
@@ -102,8 +111,10 @@ def make_room(settings: RoomSettings, out: Path) -> RoomRecording:
         unfinished = Path(place) / out.name
         seen = _record(settings, room, path, unfinished)
         scene = Scene(room, path, tuple(settings.times), sight, seen)
-        save_questions(make_questions(scene, np.random.default_rng([settings.seed, 3])), out.name, unfinished / "questions.yaml")
-        save_truth(settings, room, path, unfinished / "truth.yaml")
+        save_questions(
+            make_questions(scene, np.random.default_rng([settings.seed, 3])), out.name, unfinished / "questions.yaml"
+        )
+        save_truth(GENERATOR, settings, room, path, unfinished / "truth.yaml")
         try:
             os.replace(unfinished, out)
         except OSError:
@@ -125,7 +136,9 @@ def draw_room(settings: RoomSettings) -> tuple[Room, CameraPath, Sight]:
         sight = _coarse_sight(settings, room, path, camera)
         if is_good(room, sight):
             return room, path, sight
-    raise ConfigurationError(f"seed {settings.seed} gave no room whose objects are all well seen in {settings.frames} frames; try another")
+    raise ConfigurationError(
+        f"seed {settings.seed} gave no room whose objects are all well seen in {settings.frames} frames; try another"
+    )
 
 
 def _coarse_sight(settings: RoomSettings, room: Room, path: CameraPath, camera: Intrinsics) -> Sight:
@@ -138,8 +151,13 @@ def _record(settings: RoomSettings, room: Room, path: CameraPath, folder: Path) 
     """Render every frame into the bag and the masks; returns the seen surfaces of still objects by number."""
     noise, rng = Noise(settings.noise), np.random.default_rng([settings.seed, 2])
     bag = BagWriter(folder, settings.camera)
-    bag.add_static(START_STAMP, [StaticTransform("base_link", "camera_link", path.mount),
-                                 StaticTransform("camera_link", OPTICAL_FRAME, path.optical_mount)])
+    bag.add_static(
+        START_STAMP,
+        [
+            StaticTransform("base_link", "camera_link", path.mount),
+            StaticTransform("camera_link", OPTICAL_FRAME, path.optical_mount),
+        ],
+    )
     count = (settings.frames - 1) * settings.odometry_per_frame + 1
     moments = [k / (settings.rate_hz * settings.odometry_per_frame) for k in range(count)]
     reported = noise.odometry([path.base(t) for t in moments], rng)
@@ -147,7 +165,11 @@ def _record(settings: RoomSettings, room: Room, path: CameraPath, folder: Path) 
     renderer, seen, masks = Renderer(room, settings.camera), SeenSurfaces(room, settings.camera), []
     for number, t in enumerate(settings.times):
         picture = renderer.render(path.camera(t), t)
-        depth = renderer.render(path.camera(t - noise.lag), t - noise.lag, colour=False).depth if noise.lag else picture.depth
+        depth = (
+            renderer.render(path.camera(t - noise.lag), t - noise.lag, colour=False).depth
+            if noise.lag
+            else picture.depth
+        )
         bag.add_image(RgbdImage(settings.stamp(t), picture.color, noise.depth(depth, rng)))
         if number % 2 == 0:
             seen.add(picture, path.camera(t))
@@ -163,4 +185,3 @@ def _save_masks(folder: Path, masks: list[np.ndarray]) -> None:
     for number, mask in enumerate(masks):
         if not cv2.imwrite(str(folder / f"{number:06d}.png"), mask):
             raise OSError(f"could not write {folder / f'{number:06d}.png'}; is the disk full?")
-

@@ -30,7 +30,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Hits:
-    """What N rays met. distance: (N,) in units of the ray's direction, inf where nothing; triangle: (N,); uv: (N, 2)."""
+    """What N rays met. distance: (N,) in lengths of the ray's direction, inf for none; triangle: (N,); uv: (N, 2)."""
 
     distance: np.ndarray
     triangle: np.ndarray
@@ -40,7 +40,9 @@ class Hits:
 class Surfaces:
     """Triangles with a look, ready for rays. triangles, normals: (F, 3, 3); colour: (F, 3); texture, number: (F,)."""
 
-    def __init__(self, triangles: np.ndarray, normals: np.ndarray, colour: np.ndarray, texture: np.ndarray, number: np.ndarray) -> None:
+    def __init__(
+        self, triangles: np.ndarray, normals: np.ndarray, colour: np.ndarray, texture: np.ndarray, number: np.ndarray
+    ) -> None:
         self.normals = normals.astype(np.float32)
         self.is_smooth = (self.normals != self.normals[:, :1]).any(axis=(1, 2))
         self.colour = colour.astype(np.float32)
@@ -73,12 +75,18 @@ class Renderer:
         still = [thing for thing in room.objects if thing.motion is None]
         self._static = _surfaces_of_room(room, still)
         rows, columns = np.mgrid[: camera.height, : camera.width]
-        self._rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1).astype(np.float32)
-        self._lamps = np.array([[0.25 * room.size[0], 0.2 * room.size[1], room.size[2] - 0.12],
-                                [-0.3 * room.size[0], -0.25 * room.size[1], room.size[2] - 0.3]])
+        self._rays = np.stack(
+            [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
+        ).astype(np.float32)
+        self._lamps = np.array(
+            [
+                [0.25 * room.size[0], 0.2 * room.size[1], room.size[2] - 0.12],
+                [-0.3 * room.size[0], -0.25 * room.size[1], room.size[2] - 0.3],
+            ]
+        )
 
     def render(self, pose: np.ndarray, seconds: float, *, colour: bool = True) -> Picture:
-        """What a camera at `pose` ((4, 4) optical to world) sees. Depth is exact; colour is what the shading makes of it.
+        """What a camera at `pose` ((4, 4) optical to world) sees at a time of the recording. Depth is exact.
 
         colour: False leaves the picture black and takes half the time.
         """
@@ -100,9 +108,20 @@ class Renderer:
             rgb = (shaded.reshape(*shape, 3) * 255.0 + 0.5).astype(np.uint8)
         return Picture(rgb, depth.reshape(shape), number.reshape(shape))
 
-    def _draw_mover(self, thing: RoomObject, surfaces: Surfaces, seconds: float, origins: np.ndarray, directions: np.ndarray,
-                    depth: np.ndarray, points: np.ndarray, base: np.ndarray, normals: np.ndarray, number: np.ndarray,
-                    glow: np.ndarray) -> None:
+    def _draw_mover(
+        self,
+        thing: RoomObject,
+        surfaces: Surfaces,
+        seconds: float,
+        origins: np.ndarray,
+        directions: np.ndarray,
+        depth: np.ndarray,
+        points: np.ndarray,
+        base: np.ndarray,
+        normals: np.ndarray,
+        number: np.ndarray,
+        glow: np.ndarray,
+    ) -> None:
         """Lay a moving object over what was drawn, in place, where it is nearer. Its rays are cast in its own frame."""
         pose = thing.pose(seconds)
         near = _rays_near(origins, directions, thing.centre(seconds), float(np.linalg.norm(thing.size) / 2 + 0.05))
@@ -182,15 +201,24 @@ def _object_rows(objects: list[RoomObject], own_frame: bool) -> list[Row]:
         for piece in thing.shape.parts:
             own = piece.tint is None
             colour = np.array(colour_of(thing.colour) if own else piece.tint) * piece.shade
-            rows.append((piece.triangles @ turn.T + pose[:3, 3], piece.normals @ turn.T, colour,
-                         TEXTURES.index("grain" if own else "plain"), thing.number if own else 0))
+            rows.append(
+                (
+                    piece.triangles @ turn.T + pose[:3, 3],
+                    piece.normals @ turn.T,
+                    colour,
+                    TEXTURES.index("grain" if own else "plain"),
+                    thing.number if own else 0,
+                )
+            )
     return rows
 
 
 def _stack(rows: list[Row]) -> Surfaces:
     counts = [len(row[0]) for row in rows]
     return Surfaces(
-        np.concatenate([row[0] for row in rows]), np.concatenate([row[1] for row in rows]),
+        np.concatenate([row[0] for row in rows]),
+        np.concatenate([row[1] for row in rows]),
         np.repeat(np.stack([row[2] for row in rows]), counts, axis=0),
-        np.repeat([row[3] for row in rows], counts), np.repeat([row[4] for row in rows], counts),
+        np.repeat([row[3] for row in rows], counts),
+        np.repeat([row[4] for row in rows], counts),
     )

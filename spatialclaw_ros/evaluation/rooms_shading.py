@@ -23,11 +23,13 @@ def texture_brightness(texture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return factor
 
 
-def shade(base: np.ndarray, normals: np.ndarray, points: np.ndarray, lit: np.ndarray, lamps: np.ndarray, glow: np.ndarray) -> np.ndarray:
+def shade(
+    base: np.ndarray, normals: np.ndarray, points: np.ndarray, lit: np.ndarray, lamps: np.ndarray, glow: np.ndarray
+) -> np.ndarray:
     """(N, 3) RGB in [0, 1] by Lambert's law with a sky-like ambient term.
 
-    base: (N, 3); normals: (N, 3) unit, facing the viewer; points: (N, 3) metres; lit: (N,) share of the key lamp's light that
-    arrives; lamps: (2, 3) positions of key and fill; glow: (N,) True where a surface shines by itself.
+    base: (N, 3); normals: (N, 3) unit, facing the viewer; points: (N, 3) metres; lit: (N,) share of the key lamp's
+    light that arrives; lamps: (2, 3) positions of key and fill; glow: (N,) True where a surface shines by itself.
     """
     brightness = AMBIENT * (0.9 + 0.1 * normals[:, 2])
     for lamp, strength, share in ((lamps[0], KEY, lit), (lamps[1], FILL, 1.0)):
@@ -53,7 +55,9 @@ def _plaster(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _rug(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    border = (np.abs(np.abs(x) - 1.12) < 0.05) & (np.abs(y) < 0.93) | (np.abs(np.abs(y) - 0.88) < 0.05) & (np.abs(x) < 1.17)
+    border = (np.abs(np.abs(x) - 1.12) < 0.05) & (np.abs(y) < 0.93) | (np.abs(np.abs(y) - 0.88) < 0.05) & (
+        np.abs(x) < 1.17
+    )
     return 1.0 + 0.05 * np.sin(160.0 * x) * np.sin(160.0 * y) + 0.45 * border
 
 

@@ -17,30 +17,49 @@ if TYPE_CHECKING:
 
 _HEADER = """\
 # What is really in this room. World frame odom: metres, z up, floor at z = 0. Exact, whatever the sensor noise.
-# objects: number is the value in masks/; centre is that of the object's own upright box of `size` (depth, width, height),
-# turned by yaw (radians) about z. A moving object has its centre in every frame instead of one for all.
+# objects: number is the value in masks/; centre is that of the object's own upright box of `size` (depth, width,
+# height), turned by yaw (radians) about z. A moving object has its centre in every frame instead of one for all.
 # camera.trajectory: optical frame in the world, one row a frame: x y z qx qy qz qw.
 """
 
 
-def save_truth(settings: RoomSettings, room: Room, path: CameraPath, file: Path) -> None:
-    """Write truth.yaml."""
+def save_truth(generator: int, settings: RoomSettings, room: Room, path: CameraPath, file: Path) -> None:
+    """Write truth.yaml. generator: the version of what makes rooms."""
     camera = settings.camera
     content = {
-        "seed": settings.seed, "noise": settings.noise, "frame_id": "odom", "room_size": _numbers(room.size),
+        "generator": generator,
+        "seed": settings.seed,
+        "noise": settings.noise,
+        "frame_id": "odom",
+        "room_size": _numbers(room.size),
         "objects": [_object(thing, settings.times) for thing in room.objects],
         "camera": {
-            "style": path.style, "width": camera.width, "height": camera.height,
-            "intrinsics": dict(zip(("fx", "fy", "cx", "cy"), _numbers((camera.fx, camera.fy, camera.cx, camera.cy)), strict=True)),
-            "rate_hz": settings.rate_hz, "start_stamp": settings.stamp(0.0),
-            "trajectory": [_numbers((*pose[:3, 3], *quaternion_xyzw(pose[:3, :3]))) for pose in map(path.camera, settings.times)],
+            "style": path.style,
+            "width": camera.width,
+            "height": camera.height,
+            "intrinsics": dict(
+                zip(("fx", "fy", "cx", "cy"), _numbers((camera.fx, camera.fy, camera.cx, camera.cy)), strict=True)
+            ),
+            "rate_hz": settings.rate_hz,
+            "start_stamp": settings.stamp(0.0),
+            "trajectory": [
+                _numbers((*pose[:3, 3], *quaternion_xyzw(pose[:3, :3]))) for pose in map(path.camera, settings.times)
+            ],
         },
     }
-    file.write_text(_HEADER + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
+    file.write_text(
+        _HEADER + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8"
+    )
 
 
 def _object(thing: RoomObject, times: list[float]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"number": thing.number, "label": thing.label, "name": thing.name, "kind": thing.kind, "colour": thing.colour}
+    entry: dict[str, Any] = {
+        "number": thing.number,
+        "label": thing.label,
+        "name": thing.name,
+        "kind": thing.kind,
+        "colour": thing.colour,
+    }
     if thing.motion is None:
         entry["centre"] = _numbers(thing.centre())
     else:

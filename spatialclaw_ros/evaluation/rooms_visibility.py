@@ -19,8 +19,8 @@ ENOUGH_FRAMES = 5
 
 @dataclass(frozen=True)
 class Sight:
-    """pixels: (K, N) visible pixels of N objects in K frames, for a 640x480 picture; share: (K, N) of the object's own outline;
-    whole: (K, N) True where the outline does not touch the picture's edge."""
+    """pixels: (K, N) visible pixels of N objects in K frames, for a 640x480 picture; share: (K, N) of the object's
+    own outline; whole: (K, N) True where the outline does not touch the picture's edge."""
 
     pixels: np.ndarray
     share: np.ndarray
@@ -34,8 +34,14 @@ class Sight:
 
 def coarse(camera: Intrinsics, step: int = 4) -> Intrinsics:
     """The same view with pixels `step` times larger."""
-    return Intrinsics(camera.fx / step, camera.fy / step, (camera.cx + 0.5) / step - 0.5, (camera.cy + 0.5) / step - 0.5,
-                      camera.width // step, camera.height // step)
+    return Intrinsics(
+        camera.fx / step,
+        camera.fy / step,
+        (camera.cx + 0.5) / step - 0.5,
+        (camera.cy + 0.5) / step - 0.5,
+        camera.width // step,
+        camera.height // step,
+    )
 
 
 class SightMeter:
@@ -46,11 +52,13 @@ class SightMeter:
         self._camera = camera
         self._alone: list[Surfaces] = [surfaces_of(thing) for thing in room.objects]
         rows, columns = np.mgrid[: camera.height, : camera.width]
-        self._rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1)
+        self._rays = np.stack(
+            [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
+        )
         self._scale = (640 * 480) / (camera.width * camera.height)
 
     def measure(self, pictures: list[Picture], poses: list[np.ndarray], times: list[float]) -> Sight:
-        """pictures: coarse ones, made with the meter's camera at `poses` ((4, 4) optical to world) and `times` (seconds)."""
+        """pictures: made with the meter's camera at `poses` ((4, 4) optical to world) and `times` (seconds)."""
         rows = [self._one(picture.mask, pose, t) for picture, pose, t in zip(pictures, poses, times, strict=True)]
         seen, outline, whole = (np.stack([row[k] for row in rows]) for k in range(3))
         return Sight(seen * self._scale, seen / np.maximum(outline, 1), whole)
@@ -87,7 +95,9 @@ class SeenSurfaces:
 
     def __init__(self, room: Room, camera: Intrinsics) -> None:
         rows, columns = np.mgrid[: camera.height : 2, : camera.width : 2]
-        self._rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1)
+        self._rays = np.stack(
+            [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
+        )
         self._clouds: dict[int, list[np.ndarray]] = {thing.number: [] for thing in room.objects if thing.motion is None}
 
     def add(self, picture: Picture, pose: np.ndarray) -> None:
