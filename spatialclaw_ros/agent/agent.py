@@ -226,6 +226,6 @@ def _vision() -> Any:
 
 
 def _share_array(session: Any, array: Any) -> dict[str, Any]:
-    from spatialclaw_ros.kernel.broker import share_array
+    from spatialclaw_ros.kernel.results import share_array
 
     return share_array(session, array)

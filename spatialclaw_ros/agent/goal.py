@@ -11,7 +11,8 @@ import numpy as np
 
 from spatialclaw_ros.agent.records import AnswerType, Query
 from spatialclaw_ros.config import LoopConfig
-from spatialclaw_ros.errors import BadGoal, ErrorCode
+from spatialclaw_ros.errors import BadGoal, ErrorCode, ImageError
+from spatialclaw_ros.frames.compressed import read_header
 
 MAX_REFERENCE_IMAGES = 16
 MAX_REFERENCE_BYTES = 16 << 20
@@ -130,36 +131,17 @@ def _picture_problem(data: bytes) -> str:
         return "is empty"
     if len(data) > MAX_REFERENCE_BYTES:
         return f"has {len(data)} bytes"
-    size = picture_size(data)
-    if size is None:
-        return f"is neither JPEG nor PNG (it starts with {bytes(data[:8])!r})"
-    if size[0] * size[1] > MAX_REFERENCE_PIXELS:  # before decoding: a small file can claim gigabytes of pixels
-        return f"claims {size[0]}x{size[1]} pixels"
+    try:
+        header = read_header(memoryview(data))
+    except ImageError as error:
+        return f"cannot be read ({error})"
+    if header.width * header.height > MAX_REFERENCE_PIXELS:  # before decoding: a small file can claim gigabytes of pixels
+        return f"claims {header.width}x{header.height} pixels"
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
     except cv2.error as error:
         return f"cannot be decoded ({error.err})"
     return "cannot be decoded" if decoded is None else ""
-
-
-def picture_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that a JPEG's or PNG's header claims, without decoding; None when it is neither.
-
-    Source: PNG specification 11.2.2 (IHDR comes first); ITU-T T.81 B.2.2 (frame header SOF0 to SOF15 without DHT, JPG, DAC).
-    """
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if data[:2] != b"\xff\xd8":
-        return None
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[place + 7 : place + 9], "big"), int.from_bytes(
-                data[place + 5 : place + 7], "big"
-            )
-        place += 1 if marker == 0xFF else 2 + length
-    return None
 
 
 def _unknown(what: str, name: str, known: Collection[str]) -> str:

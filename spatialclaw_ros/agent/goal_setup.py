@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from spatialclaw_ros.agent.answers import AnswerContext
 from spatialclaw_ros.agent.conversation import Conversation, Scene, first_cell_parts, system_prompt, task_text
-from spatialclaw_ros.agent.goal import effective_type, picture_size
+from spatialclaw_ros.agent.goal import effective_type
 from spatialclaw_ros.agent.kernel_runner import KernelRunner
 from spatialclaw_ros.agent.key_frames import Encoder, KeyFrame, choose_key_frames, encode_key_frames
 from spatialclaw_ros.agent.loop import GoalRun
@@ -22,6 +21,7 @@ from spatialclaw_ros.agent.trace import TraceWriter, open_trace
 from spatialclaw_ros.backbones.chat import Backbone, Picture
 from spatialclaw_ros.config import AgentConfig
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
+from spatialclaw_ros.frames.compressed import read_header
 from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.limits import CancelToken, Deadline
 
@@ -182,16 +182,14 @@ def _evidence(snapshot: Snapshot) -> dict[int, EvidenceFrame]:
 
 
 def _reference_name(number: int, data: bytes) -> str:
-    suffix = "jpg" if data[:2] == b"\xff\xd8" else "png"
-    return f"reference_{number}.{suffix}"
+    return f"reference_{number}.{read_header(memoryview(data)).kind}"
 
 
-def _references(query: Query) -> Sequence[Picture]:
+def _references(query: Query) -> list[Picture]:
     pictures = []
     for number, data in enumerate(query.reference_images):
-        width, height = picture_size(data) or (0, 0)
-        mime = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
-        pictures.append(Picture(data, mime, width, height, f"reference {number}"))
+        header = read_header(memoryview(data))
+        pictures.append(Picture(data, f"image/{header.kind}", header.width, header.height, f"reference {number}"))
     return pictures
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from spatialclaw_ros.agent.goal import picture_size
 from spatialclaw_ros.backbones.chat import Picture
 from spatialclaw_ros.frames.camera import Intrinsics
+from spatialclaw_ros.frames.compressed import JPEG_MAGIC, read_header
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.workbench.errors import ToolError
 
@@ -59,11 +59,10 @@ def image_of(reference: Any, frames: Mapping[int, Frame]) -> ImageOfRequest:
 
 def picture_of(image: ImageOfRequest) -> Picture:
     """The image as a model gets it: a frame's own JPEG where it has a usable one, else a new one of at most MODEL_SIDE."""
-    if image.frame is not None:
-        data = bytes(image.frame.color_payload.data)
-        size = picture_size(data) if data[:2] == b"\xff\xd8" else None
-        if size is not None and max(size) <= MODEL_SIDE:
-            return Picture(data, "image/jpeg", *size)
+    if image.frame is not None and image.frame.color_payload.data[:2] == JPEG_MAGIC:
+        header = read_header(image.frame.color_payload.data)
+        if max(header.width, header.height) <= MODEL_SIDE:
+            return Picture(bytes(image.frame.color_payload.data), "image/jpeg", header.width, header.height)
     color = image.color
     scale = MODEL_SIDE / max(color.shape[:2])
     if scale < 1:

@@ -28,7 +28,7 @@ MAX_VLM_IMAGES = 16
 MAX_POINTS = 256
 
 ShareArray = Callable[[Any, np.ndarray], dict[str, Any]]
-"""(kernel session, array) -> reference {"file", "dtype", "shape"} that the kernel can map (kernel.broker.share_array)."""
+"""(kernel session, array) -> reference {"file", "dtype", "shape"} that the kernel can map (kernel.results.share_array)."""
 
 
 class Vision(Protocol):
