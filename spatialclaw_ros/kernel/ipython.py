@@ -97,6 +97,9 @@ class CellKernelApp(IPKernelApp):
 
     kernel_class = Type(CellKernel, klass="ipykernel.kernelbase.Kernel")
 
+    def parse_command_line(self, argv: list[str] | None = None) -> None:
+        """There is none; completion for one would be looked for."""
+
     def init_pdb(self) -> None:
         """No debugger: nobody could talk to it."""
 

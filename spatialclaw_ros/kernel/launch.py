@@ -20,9 +20,10 @@ REPORT = 1
 
 def main() -> None:
     orders = json.loads(_read_line(LIFELINE))
-    _open_paths(orders)
-    from spatialclaw_ros.kernel import confine, escape_checks
+    _load_package(orders["package"])
+    from spatialclaw_ros.kernel import allowed_imports, confine, escape_checks
 
+    allowed_imports.allow(orders["search"], orders["entries"])
     confine.die_with(orders["parent"])
     os.umask(0o077)
     confine.limit_resources(orders["limits"])
@@ -58,10 +59,8 @@ def _read_line(descriptor: int) -> bytes:
     return bytes(read)
 
 
-def _open_paths(orders: dict[str, Any]) -> None:
-    """Put the allowed packages on the path and load this package from its folder alone, not from what lies beside it."""
-    sys.path.extend(orders["search"])
-    folder = orders["package"]
+def _load_package(folder: str) -> None:
+    """Load this package from its folder alone, not from what lies beside it."""
     spec = importlib.util.spec_from_file_location(
         "spatialclaw_ros", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
     )

@@ -175,6 +175,7 @@ class SandboxedProcess:
             "parent": None if namespaced else os.getpid(),
             "package": self.tree.package,
             "search": list(self.tree.search),
+            "entries": list(self.tree.entries),
             "limits": self._limits() if isolated else {},
             "landlock": self._landlock_rules(),
             "seccomp": self._filter() if isolated else "",

@@ -38,13 +38,19 @@ DENIED = (
 
 DENIED_WITHOUT_NAMESPACES = (
     # Landlock governs opening files, not these: a cell could change the user's files or reach host services by a path
-    "connect chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat truncate "
+    "connect chown fchown lchown fchownat truncate "
     "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat "
     "inotify_init inotify_init1 inotify_add_watch "
     # host processes of the same user
-    "tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal sched_setaffinity sched_setscheduler sched_setparam "
-    "sched_setattr setpriority ioprio_set setpgid mq_open mq_unlink"
+    "tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal setpgid mq_open mq_unlink"
 ).split()
+
+WITHOUT_EFFECT = (
+    "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat "
+    "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set"
+).split()
+"""As above, but answered with success and not done: shutil.copy sets a mode, and ZeroMQ ends the process where it may not set its
+threads' scheduling, which is told from another process's by a number that no filter can know."""
 
 
 def library() -> ModuleType:
@@ -74,6 +80,8 @@ def build_filter(processes: bool, own_pid: int | None = None) -> bytes:
     _restrict_sockets(lib, rules, refuse)
     _restrict_clone(lib, rules, refuse, processes)
     if own_pid is not None:
+        for name in WITHOUT_EFFECT:
+            _deny(lib, rules, lib.ERRNO(0), name)
         _restrict_signals(lib, rules, refuse, own_pid)
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
