@@ -48,7 +48,9 @@ EXTRAS = {
 
 # Named one by one: setuptools knows ** in package_data from 62.3 on.
 PACKAGE_DATA = ["py.typed"] + sorted(
-    str(path.relative_to(NAME)) for path in Path(NAME).rglob("*") if path.suffix in {".j2", ".txt", ".yaml", ".css", ".html"}
+    str(path.relative_to(NAME))
+    for path in Path(NAME).rglob("*")
+    if path.suffix in {".j2", ".txt", ".yaml", ".css", ".html"}
 )
 
 DATA_FILES = [
@@ -59,7 +61,7 @@ DATA_FILES = [
     (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
 ]
 if not {"bdist_wheel", "editable_wheel", "dist_info"} & set(sys.argv):
-    # colcon sends console scripts to lib/ (setup.cfg), so `spatialclaw` needs one more to be on PATH; a wheel has its own.
+    # colcon sends console scripts to lib/ (setup.cfg), so PATH needs one more `spatialclaw`; a wheel has its own.
     DATA_FILES.append(("bin", ["script/spatialclaw"]))
 
 setup(

@@ -1,4 +1,4 @@
-"""What every test run has: an own corner of the network, an order (quick ones first), test data, and nothing left behind."""
+"""What every test run has: an own corner of the network, an order (quick ones first), test data, no leftovers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,12 +80,3 @@ def kitchen_data(test_data: Path) -> Path:
     if missing:
         pytest.skip(f"the test data in {test_data} lacks {', '.join(missing)}")
     return test_data
-
-
-@pytest.fixture
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """For tests that start tools of their own: no ROS or colcon settings of this process reach them."""
-    for name in list(os.environ):
-        if name.startswith(("COLCON_", "CMAKE_PREFIX", "AMENT_")):
-            monkeypatch.delenv(name)
-    yield monkeypatch

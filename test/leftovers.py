@@ -1,7 +1,7 @@
 """What a test run must not leave behind: processes that outlive it, and folders in shared memory.
 
-Processes are known by an environment variable that children inherit, and by having been seen as descendants while a test ran
-(a sandboxed kernel has an environment of its own). Folders are known by the process number in their name.
+Processes are known by an environment variable that children inherit, and by having been seen as descendants while
+a test ran (a sandboxed kernel has an environment of its own). Folders are known by the process number in their name.
 """
 
 from __future__ import annotations

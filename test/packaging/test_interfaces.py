@@ -94,7 +94,9 @@ def test_every_field_is_commented(path: Path):
 
 @pytest.mark.parametrize("package", ["tf2_msgs", "vision_msgs"])
 def test_borrowed_names_have_upstreams_fields(package: str):
-    files = {f"{package}/msg/{path.stem}": fields(path.read_text()) for path in (ROOT / "pypi" / package / "msg").iterdir()}
+    files = {
+        f"{package}/msg/{path.stem}": fields(path.read_text()) for path in (ROOT / "pypi" / package / "msg").iterdir()
+    }
     assert files == {name: lines for name, lines in UPSTREAM.items() if name.startswith(package)}
 
 
@@ -123,6 +125,7 @@ def test_type_hashes_are_those_of_a_recording(kitchen_data: Path):
 def test_interfaces_import_and_have_type_support():
     messages = pytest.importorskip("spatialclaw_msgs.msg", reason="spatialclaw_msgs is not built here: make setup")
     from rclpy.type_support import check_for_type_support
+
     from spatialclaw_msgs.action import SpatialQuery
 
     for interface in (
