@@ -30,19 +30,22 @@ FULL_SIZE_SCORE = 5e-3
 class ColourSegmenter:
     """Finds things by the colour in a text prompt; the kind of thing is not looked at. For generated rooms and tests.
 
-    A box or points with it choose among what has the colour of their middle. No downloads, tens of milliseconds on a CPU.
+    A box or points with it choose among what has the colour of their middle. No downloads, tens of milliseconds on a
+    CPU.
     """
 
     name = "colour"
 
     def segment(self, image: SegmentInput, prompt: Prompt, cancel: CancelToken) -> Masks:
-        """Masks of everything of the colour, best first. Raises: PerceptionError for a prompt without a known colour, Canceled."""
+        """Masks of everything of the colour, best first. Raises: PerceptionError for a prompt without a known colour,
+        Canceled."""
         cancel.raise_if_set()
         hsv = hsv_of(image.color)
         name = colour_name(prompt.text) if prompt.text else _colour_at(hsv, prompt)
         if name is None:
             raise PerceptionError(
-                f"the colour segmenter needs a colour in the prompt; got {prompt.text!r}. It knows {', '.join(colour_names())}; "
+                f"the colour segmenter needs a colour in the prompt; got {prompt.text!r}. It knows "
+                f"{', '.join(colour_names())}; "
                 f"configure perception.segmenter: grabcut with a backbone that sees pictures for other prompts"
             )
         depth = image.depth if image.depth is not None and image.depth.shape == hsv[0].shape else None

@@ -11,7 +11,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Hue:
-    """A band of hues in degrees (low may exceed high: it wraps through 0) and the bounds of saturation and value in 0..1.
+    """A band of hues in degrees (low may exceed high: it wraps through 0) and the bounds of saturation and value in
+    0..1.
 
     strong_value: an object's bright pixels (75th percentile) lie in this range; that tells orange from brown.
     """
@@ -100,7 +101,8 @@ def candidate_pixels(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], name: str) 
 
 
 def fits_colour(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], mask: np.ndarray, name: str) -> bool:
-    """Whether a whole component has the colour: its bright pixels decide between orange and brown, whatever the shade."""
+    """Whether a whole component has the colour: its bright pixels decide between orange and brown, whatever the
+    shade."""
     band = CHROMATIC.get(name)
     if band is None or band.strong_value == (0.0, 1.0):
         return True

@@ -1,4 +1,4 @@
-"""Connected components that respect depth: split where depth jumps, joined where pieces of one thing lie close in 3D."""
+"""Connected components that respect depth: split where it jumps, joined where pieces of one thing lie close in 3D."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from scipy.sparse import csgraph
 from spatialclaw_ros.frames.camera import Intrinsics
 
 JUMP_BASE, JUMP_SLOPE = 0.03, 0.03
-"""Neighbouring pixels belong to different things when their depths differ by more than base + slope * depth (metres)."""
+"""Neighbouring pixels belong to different things when their depths differ by more than base + slope * depth
+(metres)."""
 GAP_SHARE, MIN_GAP, MAX_GAP = 0.3, 0.05, 0.25
-"""Pieces are joined when the metres between them are under this share of the larger one's extent, within the two bounds: a
-chair seen through a table's legs stays one chair, two cups side by side stay two."""
+"""Pieces are joined when the metres between them are under this share of the larger one's extent, within the two
+bounds: a chair seen through a table's legs stays one chair, two cups side by side stay two."""
 FRAGMENT, FRAGMENT_REACH = 0.15, 2.0
-"""A piece with under this share of a bigger one's surface (a chair's foot seen under a table) may lie that many times farther."""
+"""A piece with under this share of a bigger one's surface (a chair's foot seen under a table) may lie that many times
+farther."""
 IMAGE_GAP = 9
 """Pixels between pieces that are joined where no depth is known."""
 MAX_PIECES = 60
@@ -49,7 +51,8 @@ def depth_components(mask: np.ndarray, depth: np.ndarray | None) -> np.ndarray:
 def join_pieces(
     labels: np.ndarray, depth: np.ndarray | None, intrinsics: Intrinsics | None, min_pixels: int
 ) -> list[np.ndarray]:
-    """Masks (H, W) bool of things, biggest first: pieces of `labels` joined by nearness, things below `min_pixels` dropped."""
+    """Masks (H, W) bool of things, biggest first: pieces of `labels` joined by nearness, things below `min_pixels`
+    dropped."""
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     pieces = [int(i) for i in np.argsort(-sizes)[:MAX_PIECES] if sizes[i] >= max(6, min_pixels // 8)]

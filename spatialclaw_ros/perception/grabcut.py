@@ -19,8 +19,8 @@ MIN_FILL = 0.05
 SLAB = 0.35
 """Depth (metres) that a small thing may span around its middle; larger boxes span more (see _near_middle)."""
 SURE = 0.4
-"""Share of the box's half axes within which everything is taken for the thing: colour registered only roughly to depth, or a
-thing coloured like what is behind it, would otherwise be lost."""
+"""Share of the box's half axes within which everything is taken for the thing: colour registered only roughly to depth,
+or a thing coloured like what is behind it, would otherwise be lost."""
 POINT_REACH = 0.35
 """Largest box around a point, as a share of the picture's larger side."""
 
@@ -62,7 +62,8 @@ class GrabCutSegmenter:
             raise PerceptionError("the prompt has neither text, box nor points")
         if self._locator is None:
             raise PerceptionError(
-                f"grabcut cannot find {prompt.text!r} by words alone: configure a backbone that sees pictures (it locates the "
+                f"grabcut cannot find {prompt.text!r} by words alone: configure a backbone that sees pictures (it "
+                "locates the "
                 f"thing), name a colour with perception.segmenter: colour, or give a box or points"
             )
         found = self._locator(image.color, prompt.text)
@@ -139,7 +140,8 @@ def _trimap(inner: np.ndarray, depth: np.ndarray | None, points: list) -> np.nda
 
 
 def _near_middle(inner: np.ndarray, depth: np.ndarray) -> np.ndarray | None:
-    """Pixels of the box whose depth belongs to the dominant depth cluster of the box's middle; None without depth there."""
+    """Pixels of the box whose depth belongs to the dominant depth cluster of the box's middle; None without depth
+    there."""
     rows, columns = np.nonzero(inner)
     middle = _ellipse(inner.shape, rows, columns, 0.5) & inner
     known = depth[middle & np.isfinite(depth)]

@@ -20,7 +20,8 @@ Locator = Callable[[np.ndarray, str], "Box | None"]
 
 @dataclass(frozen=True)
 class SegmentInput:
-    """color: (H, W, 3) uint8 RGB; depth: (H, W) float32 metres with NaN holes, or None; intrinsics of that picture, or None."""
+    """color: (H, W, 3) uint8 RGB; depth: (H, W) float32 metres with NaN holes, or None; intrinsics of that picture, or
+    None."""
 
     color: np.ndarray
     depth: np.ndarray | None = None
@@ -29,7 +30,8 @@ class SegmentInput:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What to segment: exactly one of text, box, or points (N, 2) in pixels with labels (N,), 1 inside and 0 outside."""
+    """What to segment: exactly one of text, box, or points (N, 2) in pixels with labels (N,), 1 inside and 0
+    outside."""
 
     text: str = ""
     box: Box | None = None

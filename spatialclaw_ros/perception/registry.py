@@ -13,9 +13,11 @@ SEGMENTERS = ("auto", "colour", "grabcut")
 
 
 class AutoSegmenter:
-    """Chooses per prompt: boxes and points go to grabcut; text goes to grabcut when a locator can find it, else to colour.
+    """Chooses per prompt: boxes and points go to grabcut; text goes to grabcut when a locator can find it, else to
+    colour.
 
-    So a backbone that sees pictures is asked where the thing is; without one only things named with a colour can be found.
+    So a backbone that sees pictures is asked where the thing is; without one only things named with a colour can be
+    found.
     """
 
     name = "auto"
@@ -31,7 +33,8 @@ class AutoSegmenter:
 
 
 def make_segmenter(name: str, locator: Locator | None = None) -> Segmenter:
-    """The segmenter of that name: 'auto', 'colour' or 'grabcut'. locator: finds a thing by words; None without a seeing model.
+    """The segmenter of that name: 'auto', 'colour' or 'grabcut'. locator: finds a thing by words; None without a seeing
+    model.
 
     Raises: ConfigurationError.
     """

@@ -35,10 +35,12 @@ class AnswerBox:
     ) -> None:
         """Submit the answer; the cell goes on to its end, a later call overrides an earlier one.
 
-        value: str, bool, int, float (NumPy scalars too), in `unit` ('m', 'cm', 'deg', ...). point: (3,) metres in the ROS frame
-        `frame` (points of a Reconstruction through recon.to_ros_frame first). objects: dicts with label, position (3,) and
-        optionally size (3,), orientation (4,) xyzw, score; in `frame`. stddev: of a number, same unit. confidence: 0 to 1.
-        evidence: frame indices or items that the answer rests on. Raises: ToolError for NaN or what cannot be an answer.
+        value: str, bool, int, float (NumPy scalars too), in `unit` ('m', 'cm', 'deg', ...). point: (3,) metres in the
+        ROS frame `frame` (points of a Reconstruction through recon.to_ros_frame first). objects: dicts with label,
+        position (3,) and optionally size (3,), orientation (4,) xyzw, score; in `frame`. stddev: of a number, same
+        unit. confidence: 0 to 1.
+        evidence: frame indices or items that the answer rests on. Raises: ToolError for NaN or what cannot be an
+        answer.
         """
         if value is None and point is None and objects is None:
             raise ToolError("ReturnAnswer needs a value, a point or objects")
@@ -65,7 +67,8 @@ class AnswerBox:
             return None
         world = self._bench.world_frame
         self._bench.note(
-            f"ReturnAnswer: no frame given, '{world}' is assumed (points of a Reconstruction need recon.to_ros_frame(points) first)"
+            f"ReturnAnswer: no frame given, '{world}' is assumed (points of a Reconstruction need "
+            "recon.to_ros_frame(points) first)"
         )
         return world
 
@@ -90,7 +93,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ToolError(
-                f"the answer is {value}: a measurement failed; print the intermediate values (np.nanmedian skips holes) and measure again"
+                f"the answer is {value}: a measurement failed; print the intermediate values (np.nanmedian skips "
+                "holes) and measure again"
             )
         return value
     if isinstance(value, str):
@@ -160,7 +164,8 @@ def _object(entry: Any) -> dict[str, Any]:
 def _from_box(label: str, box: Box3D) -> dict[str, Any]:
     if box.up != 2:
         raise ToolError(
-            "this Box3D is in a Reconstruction's world; make it in the ROS frame: Geometry.upright_box(recon.to_ros_frame(points), up=2)"
+            "this Box3D is in a Reconstruction's world; make it in the ROS frame: "
+            "Geometry.upright_box(recon.to_ros_frame(points), up=2)"
         )
     length, height, width = box.size
     return {

@@ -46,7 +46,8 @@ def scaled_matrix(camera: Intrinsics, width: int, height: int) -> np.ndarray:
 
 
 def fill_holes(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth without holes (each takes its nearest measured pixel's depth) and the (H, W) bool map of measured pixels."""
+    """Depth without holes (each takes its nearest measured pixel's depth) and the (H, W) bool map of measured
+    pixels."""
     measured = np.isfinite(depth) & (depth > 0)
     if measured.all():
         return depth, measured

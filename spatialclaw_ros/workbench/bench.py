@@ -22,7 +22,8 @@ Publish = Callable[[dict[str, Any], dict[str, Any]], None]
 
 @dataclass
 class Bench:
-    """State of one kernel; `images` and `manifest` belong to the goal, notes, answer and tool_calls to the running cell."""
+    """State of one kernel; `images` and `manifest` belong to the goal, notes, answer and tool_calls to the running
+    cell."""
 
     call: BrokerCall
     publish: Publish
@@ -61,7 +62,8 @@ class Bench:
         return {"shape": list(pixels.shape), "data": pixels.tobytes()}
 
     def shared_array(self, reference: Any) -> np.ndarray:
-        """The array behind a broker's reference {"file", "dtype", "shape"}, mapped read-only (an array passes through)."""
+        """The array behind a broker's reference {"file", "dtype", "shape"}, mapped read-only (an array passes
+        through)."""
         if isinstance(reference, np.ndarray):
             return reference
         shape = tuple(int(n) for n in reference["shape"])

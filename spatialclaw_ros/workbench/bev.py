@@ -14,7 +14,8 @@ PIXEL_STEP = 3
 
 
 def render_bev(recon: Any, frames: Any, size: int, height_range: tuple[float, float] | None) -> Image.Image:
-    """Draw points from above, higher ones on top; cameras as red dots with their view direction. See Reconstruction.render_bev."""
+    """Draw points from above, higher ones on top; cameras as red dots with their view direction. See
+    Reconstruction.render_bev."""
     indices = _drawn_frames(recon, frames)
     points, colors = _cloud(recon, indices, height_range)
     cameras = np.array([recon.extrinsics[i] for i in indices])

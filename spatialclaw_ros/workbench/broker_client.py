@@ -42,7 +42,8 @@ class BrokerClient:
             body = msgpack.packb({"v": PROTOCOL_VERSION, "id": request_id, "method": method, "params": params})
             if len(body) > MAX_MESSAGE_BYTES:
                 raise ToolError(
-                    f"{method}: the request has {len(body) / 2**20:.0f} MiB, at most {MAX_MESSAGE_BYTES >> 20} MiB fit; "
+                    f"{method}: the request has {len(body) / 2**20:.0f} MiB, at most "
+                    f"{MAX_MESSAGE_BYTES >> 20} MiB fit; "
                     f"send fewer or smaller pictures (items of InputImages travel by number and cost nothing)"
                 )
             try:

@@ -1,10 +1,9 @@
-"""The tools' reference for the prompt, generated from signatures and docstrings, so that it cannot differ from the code."""
+"""The tools' reference for the prompt, generated from signatures and docstrings: it cannot differ from the code."""
 
 from __future__ import annotations
 
 import inspect
 import re
-import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,11 +21,14 @@ from spatialclaw_ros.workbench.show import Display
 from spatialclaw_ros.workbench.vlm import Location, Vlm
 
 BOUND = (
-    "Bound without import: np, math, collections, itertools, functools, matplotlib, plt, scipy, ndimage, spatial, signal, optimize; "
-    "SAM3, Reconstruct, Geometry, Mask, Robot (also as tools.SAM3, ...), vlm, show, ReturnAnswer, InputImages, RefImages (the goal's "
-    "reference pictures, PIL), Metadata; InputImages_1..N, one per camera, when there are several. Variables live on from cell to cell."
+    "Bound without import: np, math, collections, itertools, functools, matplotlib, plt, scipy, ndimage, spatial, "
+    "signal, optimize; SAM3, Reconstruct, Geometry, Mask, Robot (also as tools.SAM3, ...), vlm, show, ReturnAnswer, "
+    "ToolError, NoMaskFound, InputImages, RefImages (the question's reference pictures, PIL), Metadata; "
+    "InputImages_1..N, one per camera, when there are several. Variables live on from cell to cell."
 )
 _NOISE = re.compile(r"\s+")
+_RAISES = re.compile(r" ?Raises: [^.]*(\.|$)")
+"""Left out: an error says what to do when it comes, and the prompt is paid for in every request."""
 
 
 def workbench_reference() -> str:
@@ -60,7 +62,7 @@ def workbench_reference() -> str:
 
 def _methods(name: str, owner: type, only: Iterable[str] | None = None) -> str:
     lines = [f"## {name}: {_text(owner)}"]
-    for method in only or [key for key in vars(owner) if not key.startswith("_")]:
+    for method in only or [key for key in vars(owner) if not key.startswith("_") and key != "mask_to_bbox"]:
         lines.append(_function(f"{name}.{method}", inspect.getattr_static(owner, method)))
     return "\n".join(lines)
 
@@ -74,14 +76,15 @@ def _type(owner: type, name: str, methods: Iterable[str] = ()) -> str:
 def _function(name: str, function: Any) -> str:
     function = getattr(function, "__func__", function)
     signature = inspect.signature(function)
-    shown = [p.replace(annotation=_short(p.annotation)) for p in signature.parameters.values() if p.name != "self"]
+    arguments = ", ".join(_argument(p) for p in signature.parameters.values() if p.name != "self")
     returns = "" if signature.return_annotation in ("None", "Any") else f" -> {signature.return_annotation}"
-    arguments = ", ".join(str(p).replace("'", "").replace(": Any", "") for p in shown)
-    return f"{name}({arguments}){returns}\n{textwrap.indent(_text(function), '    ')}"
+    return f"{name}({arguments}){returns.replace('np.ndarray', 'array')}\n  {_RAISES.sub('', _text(function)).strip()}"
 
 
-def _short(annotation: Any) -> Any:
-    return annotation if isinstance(annotation, str) and annotation != "Any" else inspect.Parameter.empty
+def _argument(parameter: inspect.Parameter) -> str:
+    stars = "*" if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ""
+    default = "" if parameter.default is inspect.Parameter.empty else f"={parameter.default!r}"
+    return f"{stars}{parameter.name}{default}"
 
 
 def _text(owner: Any) -> str:

@@ -17,9 +17,12 @@ MAX_NEAREST_POINTS = 200_000
 
 @dataclass(frozen=True)
 class Direction:
-    """Where a target lies, as seen from an origin. azimuth: degrees, 0 ahead, positive to the LEFT (REP-103), in (-180, 180];
-    elevation: degrees above the horizontal; distance: metres; word: 'front', 'left', 'right' or 'behind' (90-degree sectors);
-    side: 'left' or 'right' and depth_word: 'front' or 'behind', by sign alone."""
+    """Where a target lies, as seen from an origin.
+
+    azimuth: degrees, 0 ahead, positive to the LEFT (REP-103), in (-180, 180]; elevation: degrees above the horizontal;
+    distance: metres; word: 'front', 'left', 'right' or 'behind' (90-degree sectors); by sign alone side: 'left' or
+    'right', and depth_word: 'front' or 'behind'.
+    """
 
     azimuth: float
     elevation: float
@@ -40,7 +43,8 @@ class Direction:
 
     def __repr__(self) -> str:
         return (
-            f"Direction(word='{self.word}', azimuth={self.azimuth:+.1f} deg ({self.side}), elevation={self.elevation:+.1f} deg, "
+            f"Direction(word='{self.word}', azimuth={self.azimuth:+.1f} deg ({self.side}), "
+            f"elevation={self.elevation:+.1f} deg, "
             f"distance={self.distance:.3f} m)"
         )
 
@@ -88,9 +92,9 @@ class Geometry:
 
     @staticmethod
     def direction(target: Any, origin: Any, forward: Any, up: Any = (0, 1, 0)) -> Direction:
-        """Where `target` lies for somebody at `origin` who faces along `forward` (e.g. facing B from A: forward = B - A).
+        """Where `target` lies for somebody at `origin` facing along `forward` (from A facing B: forward = B - A).
 
-        up: (0, 1, 0) in a Reconstruction, (0, 0, 1) in ROS frames. Returns azimuth (left positive), elevation, distance, word.
+        up: (0, 1, 0) in a Reconstruction, (0, 0, 1) in ROS frames. Raises: ToolError where left and right are undefined.
         """
         target, origin, up = _vector(target, "target"), _vector(origin, "origin"), _unit(up, "up")
         forward = _vector(forward, "forward")
@@ -108,7 +112,7 @@ class Geometry:
 
     @staticmethod
     def project_point_to_camera(points: Any, intrinsics: Any, extrinsics: Any) -> np.ndarray:
-        """Pixels and depth (..., 3) as [u, v, z] of world points (..., 3); z <= 0 lies behind the camera (u, v are NaN).
+        """[u, v, z] (..., 3), pixels and depth, of world points (..., 3); behind the camera z <= 0 and u, v are NaN.
 
         intrinsics: (3, 3) K; extrinsics: (4, 4) camera to world, as recon.extrinsics[fi] or item.pose.
         """
@@ -141,9 +145,10 @@ class Geometry:
     def fit_ground_plane_ransac(
         points: Any, threshold: float = 0.02, iterations: int = 300, up: Any = (0, 1, 0), max_tilt: float = 30.0
     ) -> tuple[np.ndarray, float, np.ndarray]:
-        """The level plane with the most points: (normal (3,) pointing up, offset, inliers (N,) bool), normal . p + offset = 0.
+        """The level plane with the most points: (normal (3,) pointing up, offset, inliers (N,) bool), normal . p +
+        offset = 0.
 
-        threshold: metres; max_tilt: degrees between normal and `up`. Always the same result for the same points. Raises: ToolError.
+        threshold: metres; max_tilt: degrees between normal and `up`. Repeatable. Raises: ToolError without such a plane.
         """
         cloud, up = _cloud(points, "points", least=3), _unit(up, "up")
         random = np.random.default_rng(0)
@@ -171,13 +176,14 @@ class Geometry:
 
     @staticmethod
     def upright_box(points: Any, up: int = 1) -> Box3D:
-        """The upright box of least footprint around (N, 3) points (of several frames, stacked): center, length, height, width,
-        top, bottom, yaw, corners. up: axis that points up, 1 in a Reconstruction, 2 in ROS frames."""
+        """The upright box of least footprint around (N, 3) points (of several frames, stacked): center, length, height,
+        width, top, bottom, yaw, corners. up: axis that points up, 1 in a Reconstruction, 2 in ROS frames."""
         return upright_box(_cloud(points, "points", least=3), up)
 
     @staticmethod
     def normalized_to_pixel(box_or_point: Any, width: int, height: int) -> np.ndarray:
-        """Coordinates in 0-1000, as vision-language models give them (x first), in pixels of a width x height picture."""
+        """Coordinates in 0-1000, as vision-language models give them (x first), in pixels of a width x height
+        picture."""
         values = np.asarray(box_or_point, float)
         if values.shape[-1] not in (2, 4):
             raise ToolError(f"expected [x, y] or [x1, y1, x2, y2] in 0-1000; got shape {values.shape}")
@@ -188,7 +194,8 @@ def _vector(value: Any, name: str, sizes: tuple[int, ...] = (3,)) -> np.ndarray:
     array = np.asarray(value, np.float64).ravel()
     if array.size not in sizes or not np.isfinite(array).all():
         raise ToolError(
-            f"{name} must be a finite vector of {' or '.join(map(str, sizes))} numbers; got {np.asarray(value).tolist()}"
+            f"{name} must be a finite vector of {' or '.join(map(str, sizes))} numbers; got "
+            f"{np.asarray(value).tolist()}"
         )
     return array
 

@@ -16,12 +16,15 @@ NANOSECONDS = 1_000_000_000
 
 
 class FrameImage(Image.Image):
-    """One camera frame: a PIL image (RGB; crop, resize, convert, copy, ... return plain PIL images); np.asarray(item) is (H, W, 3) uint8.
+    """One camera frame: a PIL image (RGB; crop, resize, convert, copy, ... return plain PIL images); np.asarray(item)
+    is (H, W, 3) uint8.
 
     frame_index: int, unique over all cameras, the key of Reconstruction and masks. stamp: float seconds of ROS time;
     stamp_ns: the same, exact, int nanoseconds. camera: name.
-    depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None. intrinsics: (3, 3) float64 K, or None.
-    pose: (4, 4) float64, camera (x right, y down, z forward) to the world frame `frame_id`, or None. notes: what is missing.
+    depth: (H, W) float32 metres along the optical axis, NaN where unknown, or None. intrinsics: (3, 3) float64 K, or
+    None.
+    pose: (4, 4) float64, camera (x right, y down, z forward) to the world frame `frame_id`, or None. notes: what is
+    missing.
     """
 
     def __init__(self, frame: Frame) -> None:
@@ -118,14 +121,18 @@ class FrameImage(Image.Image):
     def __repr__(self) -> str:
         parts = ["depth" if self._frame.depth_payload is not None else "no depth"]
         parts.append("pose" if self._frame.pose is not None else "no pose")
-        return f"<frame {self.frame_index} of '{self.camera}' at {self.stamp:.3f} s, {self.width}x{self.height} RGB, {', '.join(parts)}>"
+        return (
+            f"<frame {self.frame_index} of '{self.camera}' at {self.stamp:.3f} s, {self.width}x{self.height} RGB, "
+            f"{', '.join(parts)}>"
+        )
 
 
 class InputImages(list):
     """Every kept frame of the goal's time window, over all cameras, ordered by stamp.
 
-    InputImages[i] (position in the list) is one frame; InputImages[2:9] or InputImages[[0, 5]] is a sub-list. The absolute
-    index used by Reconstruction and masks is item.frame_index; `frame_indices` lists them; `at(frame_index)` finds one.
+    InputImages[i] (position in the list) is one frame; InputImages[2:9] or InputImages[[0, 5]] is a sub-list. The
+    absolute index used by Reconstruction and masks is item.frame_index; `frame_indices` lists them; `at(frame_index)`
+    finds one.
     """
 
     def __getitem__(self, key: Any) -> Any:
@@ -174,8 +181,10 @@ class InputImages(list):
         depth = sum(item.frame.depth_payload is not None for item in self)
         posed = sum(item.frame.pose is not None for item in self)
         return (
-            f"InputImages: {len(self)} frames of {cameras}, {self[0].width}x{self[0].height}, frame indices {index_list(self.frame_indices)}, "
-            f"stamps {self[0].stamp:.3f} to {self[-1].stamp:.3f} s, {depth} with depth, {posed} with pose in '{self[0].frame_id}'"
+            f"InputImages: {len(self)} frames of {cameras}, {self[0].width}x{self[0].height}, frame indices "
+            f"{index_list(self.frame_indices)}, "
+            f"stamps {self[0].stamp:.3f} to {self[-1].stamp:.3f} s, {depth} with depth, {posed} with pose in "
+            f"'{self[0].frame_id}'"
         )
 
     __str__ = __repr__

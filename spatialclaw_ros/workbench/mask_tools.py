@@ -62,7 +62,8 @@ def _mask(mask: Any) -> np.ndarray:
         array = array[0]
     if array.ndim != 2:
         raise ToolError(
-            f"a mask is (H, W) bool, e.g. result.get_mask(frame_index, 0); got {type(mask).__name__} of shape {array.shape}"
+            f"a mask is (H, W) bool, e.g. result.get_mask(frame_index, 0); got {type(mask).__name__} of shape "
+            f"{array.shape}"
         )
     return array.astype(bool)
 

@@ -56,7 +56,8 @@ class PerFrameMask:
         return self.num_objects
 
     def get_mask(self, frame: Any = None, object: int | str = 0) -> np.ndarray:
-        """(H, W) bool mask of one object. frame: index or item (None = the only one). Raises: KeyError that lists the valid ones."""
+        """(H, W) bool mask of one object. frame: index or item (None = the only one). Raises: KeyError that lists the
+        valid ones."""
         masks = self.masks[self._key(frame)]
         return masks[self._position(object)]
 
@@ -73,19 +74,22 @@ class PerFrameMask:
         if trusted.sum() < MIN_PIXELS:
             raise ToolError(
                 f"'{self.labels[self._position(object)]}' in frame {index}: {int(mask.sum())} mask pixels, only "
-                f"{int(trusted.sum())} of them with depth (at least {MIN_PIXELS} are needed); measure it in another frame"
+                f"{int(trusted.sum())} of them with depth (at least {MIN_PIXELS} are "
+                "needed); measure it in another frame"
             )
         points = recon.points[index][trusted].astype(np.float64)
         spacing = float(np.median(depth[trusted])) / item.intrinsics.fx
         return points[dominant_piece(points, spacing)]
 
     def get_centroid_3d(self, recon: Reconstruction, frame: Any = None, object: int | str = 0) -> np.ndarray:
-        """(3,) metres: the median point of the object's visible surface in the reconstruction's world. The solid's centre lies
-        about half its thickness farther from the camera; boxes over several views (Geometry.upright_box) come nearer to it."""
+        """(3,) metres: the median point of the object's visible surface in the reconstruction's world. The solid's
+        centre lies about half its thickness farther from the camera; boxes over several views (Geometry.upright_box)
+        come nearer to it."""
         return np.median(self.get_masked_points(recon, frame, object), axis=0)
 
     def get_box_3d(self, recon: Reconstruction, frame: Any = None, object: int | str = 0) -> Box3D:
-        """The upright box around the object's visible points: center, size (length, height, width), yaw, corners; metres."""
+        """The upright box around the object's visible points: center, size (length, height, width), yaw, corners;
+        metres."""
         return upright_box(self.get_masked_points(recon, frame, object))
 
     def visualize(self, frame: Any = None) -> Image.Image:
@@ -100,7 +104,8 @@ class PerFrameMask:
         index = self._index if frame is None else frame_key(frame)
         if index not in self.masks:
             raise KeyError(
-                f"no masks for frame {index}; this result has frame {index_list(self.frame_indices)}: segment that frame first"
+                f"no masks for frame {index}; this result has frame {index_list(self.frame_indices)}: segment that "
+                "frame first"
             )
         return index
 
@@ -137,7 +142,10 @@ class PerFrameMask:
         more = ", ..." if self.num_objects > 6 else ""
         where = f"frame {self._index}" if self._index >= 0 else "an image that is not a frame"
         label = f" of '{self.labels[0]}'" if self.labels else ""
-        return f"PerFrameMask: {self.num_objects} objects{label} in {where}, {masks.shape[2]}x{masks.shape[1]} px (score/area: {sizes}{more}), by {self.backend}"
+        return (
+            f"PerFrameMask: {self.num_objects} objects{label} in {where}, {masks.shape[2]}x{masks.shape[1]} px "
+            f"(score/area: {sizes}{more}), by {self.backend}"
+        )
 
 
 def overlay(color: np.ndarray, masks: np.ndarray, texts: list[str] | None = None) -> np.ndarray:

@@ -74,7 +74,8 @@ class Box3D:
     """A box around an object, upright in its world. All metres.
 
     center: (3,). size: (3,) along the box's own axes: length (the longer horizontal side), height (along up), width.
-    yaw: radians about up, of the length axis from +X. up: axis that points up (1 = Y in a Reconstruction, 2 = z in a ROS frame).
+    yaw: radians about up, of the length axis from +X. up: axis that points up (1 = Y in a Reconstruction, 2 = z in a
+    ROS frame).
     """
 
     center: np.ndarray

@@ -50,7 +50,8 @@ def to_pictures(item: Any) -> list[Shown]:
     if isinstance(item, np.ndarray):
         return _of_array(item)
     raise ToolError(
-        f"show() takes images, masks, float maps, figures, and lists of them; got a {type(item).__name__}. Use print() for text and numbers"
+        f"show() takes images, masks, float maps, figures, and lists of them; got a {type(item).__name__}. "
+        "Use print() for text and numbers"
     )
 
 
@@ -102,7 +103,8 @@ def figure_pixels(figure: Any) -> np.ndarray:
 
 
 def color_map(values: np.ndarray) -> tuple[np.ndarray, str]:
-    """A float map (H, W) in turbo colours between its 1st and 99th percentile; holes (NaN, inf) grey. Returns pixels, caption."""
+    """A float map (H, W) in turbo colours between its 1st and 99th percentile; holes (NaN, inf) grey. Returns pixels,
+    caption."""
     finite = np.isfinite(values)
     if not finite.any():
         return np.full((*values.shape, 3), HOLE_COLOUR, np.uint8), "float map without a finite value"

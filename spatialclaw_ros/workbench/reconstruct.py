@@ -50,7 +50,8 @@ class PointMaps(FrameSeries):
 
 
 class Reconstruction:
-    """Frames in one metric world: +Y up, the floor near Y = 0, the first camera above the origin, looking to -Z (so +X is its right).
+    """Frames in one metric world: +Y up, the floor near Y = 0, the first camera above the origin, looking to -Z (so +X
+    is its right).
 
     All lookups take an absolute frame index: depth[fi] (H, W) float32 metres, NaN where unknown; extrinsics[fi] (4, 4)
     camera (x right, y down, z forward) to this world; intrinsics[fi] (3, 3) K; points[fi] (H, W, 3) float32 metres,
@@ -96,7 +97,7 @@ class Reconstruction:
         return self._bench.robot.transform(in_world, self.world_frame, frame, self._last_stamp())
 
     def from_ros_frame(self, points: Any, frame: str | None = None) -> np.ndarray:
-        """Points (..., 3) of a ROS frame (None = the fixed world frame) in this world: the inverse of to_ros_frame."""
+        """The inverse of to_ros_frame."""
         points = np.asarray(points, np.float64)
         if frame not in (None, "", self.world_frame):
             points = self._bench.robot.transform(points, frame, self.world_frame, self._last_stamp())
@@ -107,9 +108,9 @@ class Reconstruction:
         return self.extrinsics[frame_index][:3, 3].copy()
 
     def render_bev(self, frames: Any = None, size: int = 512, height_range: tuple[float, float] | None = None) -> Any:
-        """A top-down picture (PIL, size x size): -Z up, +X right, coloured by the frames, with cameras and a 1 m bar.
+        """A top-down picture (PIL): -Z up, +X right, with cameras and a 1 m bar.
 
-        frames: frame indices to draw (None = at most 12, evenly spaced). height_range: (low, high) metres of Y to keep.
+        frames: indices to draw (None = at most 12). height_range: (low, high) metres of Y to keep.
         """
         return render_bev(self, frames, size, height_range)
 
@@ -145,8 +146,10 @@ class Reconstruction:
     def __repr__(self) -> str:
         notes = f"; {'; '.join(self.notes)}" if self.notes else ""
         return (
-            f"Reconstruction: {self.num_frames} frames (indices {index_list(self.frame_indices)}), metric, from {self.source}, "
-            f"world +Y up with the floor at Y=0 and camera {self.frame_indices[0]} looking to -Z, poses from '{self.world_frame}'{notes}"
+            f"Reconstruction: {self.num_frames} frames (indices {index_list(self.frame_indices)}), metric, from "
+            f"{self.source}, "
+            f"world +Y up with the floor at Y=0 and camera {self.frame_indices[0]} looking to -Z, poses from "
+            f"'{self.world_frame}'{notes}"
         )
 
 
@@ -159,8 +162,8 @@ class ReconstructTool:
     def Reconstruct(self, frames: Any = None, frame_indices: Any = None) -> Reconstruction:
         """Put frames into one metric world.
 
-        frames: items of InputImages, a list of them, or one (None = all). frame_indices: absolute indices, instead of or to
-        choose among `frames`. Frames without depth, intrinsics or pose are left out with a note.
+        frames: items of InputImages, a list of them, or one (None = all). frame_indices: absolute indices, instead of
+        or to choose among `frames`. Frames without depth, intrinsics or pose are left out with a note.
         Raises: ToolError when no frame is usable; KeyError for an unknown index.
         """
         self._bench.tool_calls += 1
@@ -179,7 +182,8 @@ class ReconstructTool:
         for image in images:
             if not isinstance(image, FrameImage):
                 raise ToolError(
-                    f"Reconstruct needs frames (items of InputImages), got a {type(image).__name__}: a crop or an array has "
+                    "Reconstruct needs frames (items of InputImages), got a "
+                    f"{type(image).__name__}: a crop or an array has "
                     f"no depth and pose of its own"
                 )
         records = {image.frame_index: image.frame for image in images}
@@ -243,7 +247,8 @@ def _usable(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
     if not usable:
         detail = next((frame.notes[-1] for frame in frames if frame.notes), "")
         raise ToolError(
-            f"no frame can be reconstructed: {'; '.join(notes)}.{' ' + detail if detail else ''} Sensor depth, camera_info and a pose are "
+            f"no frame can be reconstructed: {'; '.join(notes)}.{' ' + detail if detail else ''} Sensor depth, "
+            "camera_info and a pose are "
             f"needed; try other frames, or reason on the pictures alone (vlm.ask_with_thinking, tools.SAM3)"
         )
     return usable, notes

@@ -24,7 +24,8 @@ Track = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Trajectory:
-    """stamps: (N,) float64 seconds; positions: (N, 3) and poses: (N, 4, 4) in the world frame; length: metres along the path;
+    """stamps: (N,) float64 seconds; positions: (N, 3) and poses: (N, 4, 4) in the world frame; length: metres along the
+    path;
     displacement: metres from first to last; np.asarray(trajectory) is positions."""
 
     stamps: np.ndarray
@@ -52,15 +53,17 @@ class Trajectory:
 
     def __repr__(self) -> str:
         return (
-            f"Trajectory of '{self.frame}' in '{self.world_frame}': {len(self)} poses, {self.stamps[0]:.3f} to {self.stamps[-1]:.3f} s, "
+            f"Trajectory of '{self.frame}' in '{self.world_frame}': {len(self)} poses, {self.stamps[0]:.3f} to "
+            f"{self.stamps[-1]:.3f} s, "
             f"length {self.length:.3f} m, displacement {self.displacement:.3f} m"
         )
 
 
 class RobotTool:
-    """Recorded motion. Stamps are float seconds of ROS time, as item.stamp (None = the newest); poses and points are in the
-    fixed world frame (z up where it is gravity-aligned). A frame is a TF frame id or a camera's name; None = the robot's base,
-    or the camera where no base was recorded. Between recorded poses positions are interpolated linearly, rotations by slerp."""
+    """Recorded motion. Stamps are float seconds of ROS time, as item.stamp (None = the newest); poses and points are in
+    the fixed world frame (z up where it is gravity-aligned). A frame is a TF frame id or a camera's name; None = the
+    robot's base, or the camera where no base was recorded. Between recorded poses positions are interpolated linearly,
+    rotations by slerp."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -70,7 +73,8 @@ class RobotTool:
         return sorted({self._bench.world_frame, *self._tracks()})
 
     def pose(self, stamp: float | None = None, frame: str | None = None) -> np.ndarray:
-        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time or for an unknown frame."""
+        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time or for an
+        unknown frame."""
         self._bench.tool_calls += 1
         return self._pose(self._name(frame), stamp)
 
@@ -92,7 +96,8 @@ class RobotTool:
         chosen = (seconds >= (-np.inf if start is None else start)) & (seconds <= (np.inf if end is None else end))
         if not chosen.any():
             raise ToolError(
-                f"'{name}' has no pose between {start} and {end} s; it is known from {seconds[0]:.3f} to {seconds[-1]:.3f} s"
+                f"'{name}' has no pose between {start} and {end} s; it is known from {seconds[0]:.3f} to "
+                f"{seconds[-1]:.3f} s"
             )
         return Trajectory(seconds[chosen], poses[chosen], name, self._bench.world_frame)
 
@@ -113,8 +118,8 @@ class RobotTool:
         return float(np.linalg.norm(moved) / (finish - begin))
 
     def heading(self, stamp: float | None = None, frame: str | None = None) -> float:
-        """Degrees about the world's z from its x axis, counter-clockwise, in (-180, 180]: where the frame's front points (x of
-        a body frame, z of a camera). Raises: ToolError where it points straight up or down."""
+        """Degrees about the world's z from its x axis, counter-clockwise, in (-180, 180]: where the frame's front
+        points (x of a body frame, z of a camera). Raises: ToolError where it points straight up or down."""
         self._bench.tool_calls += 1
         name = self._name(frame)
         pose = self._pose(name, stamp)
@@ -176,7 +181,8 @@ class RobotTool:
         first, last = stamps[0] / 1e9, stamps[-1] / 1e9
         if not first - END_TOLERANCE <= seconds <= last + END_TOLERANCE:
             raise ToolError(
-                f"'{name}' is known from {first:.3f} to {last:.3f} s of ROS time, not at {seconds:.3f} s; stamps are as item.stamp"
+                f"'{name}' is known from {first:.3f} to {last:.3f} s of ROS time, not at {seconds:.3f} s; stamps are "
+                "as item.stamp"
             )
         if not first - 1e-6 <= seconds <= last + 1e-6:
             self._bench.note(

@@ -13,7 +13,8 @@ from spatialclaw_ros.workbench.masks import PerFrameMask
 
 
 class Sam3Tool:
-    """Masks by words, box or points. One image per call: an item of InputImages (3D measuring needs one), PIL image or array."""
+    """Masks by words, box or points. One image per call: an item of InputImages (3D measuring needs one), PIL image or
+    array."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -49,7 +50,8 @@ class Sam3Tool:
         return self._segment(image, {"box": self._box(box, _size(image))}, label, 0.0)
 
     def is_object_exist(self, images: Any, object_name: str) -> dict[str, Any]:
-        """Whether a thing is seen in any of the images: {"exists": bool, "counts": {frame_index: n}, "summary": str}."""
+        """Whether a thing is seen in any of the images: {"exists": bool, "counts": {frame_index: n}, "summary":
+        str}."""
         counts: dict[int, int] = {}
         for position, image in enumerate(as_images(images)):
             key = image.frame_index if isinstance(image, FrameImage) else position
@@ -86,7 +88,8 @@ class Sam3Tool:
         marks = [1] * len(array) if labels is None else [int(v) for v in np.atleast_1d(labels).ravel()]
         if len(marks) != len(array) or not set(marks) <= {0, 1} or 1 not in marks:
             raise ToolError(
-                f"point_labels needs one 1 (inside) or 0 (outside) per point and at least one 1; got {marks} for {len(array)} points"
+                f"point_labels needs one 1 (inside) or 0 (outside) per point and at least one 1; got {marks} for "
+                f"{len(array)} points"
             )
         width, height = size
         if ((array < 0) | (array >= [width, height])).any():
@@ -110,7 +113,8 @@ class Sam3Tool:
         x1, y1, x2, y2 = max(0.0, x1), max(0.0, y1), min(float(width), x2), min(float(height), y2)
         if x2 - x1 < 2 or y2 - y1 < 2:
             raise ToolError(
-                f"box {array.tolist()} covers under 2 pixels of the {width}x{height} picture; a box is [x1, y1, x2, y2] in pixels"
+                f"box {array.tolist()} covers under 2 pixels of the {width}x{height} picture; a box is [x1, y1, x2, "
+                "y2] in pixels"
             )
         return [x1, y1, x2, y2]
 
@@ -141,7 +145,8 @@ def _advice(image: Any, prompt: dict[str, Any], label: str, backend: str, notes:
     said = f" ({'; '.join(notes)})" if notes else ""
     if "text" in prompt:
         advice = (
-            "look at the frame with show(); try a simpler name (colour + thing), a lower confidence_threshold, another frame, or "
+            "look at the frame with show(); try a simpler name (colour + thing), a lower confidence_threshold, "
+            "another frame, or "
             "a box: SAM3.segment_image_by_box(image, vlm.locate(image, name))"
         )
     else:

@@ -112,7 +112,8 @@ def begin(manifest_path: str | Path) -> None:
 
 
 def _reference_images(session: dict[str, Any], folder: Path) -> list[Image.Image]:
-    """The goal's reference images: session["reference_images"] holds file names in the folder, or base64 of JPEG or PNG."""
+    """The goal's reference images: session["reference_images"] holds file names in the folder, or base64 of JPEG or
+    PNG."""
     images = []
     for entry in session.get("reference_images", []):
         file = folder / entry if len(entry) < 256 else None

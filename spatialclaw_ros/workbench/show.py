@@ -26,8 +26,9 @@ class Display:
         self._sent = 0
 
     def show(self, *items: Any, label: str = "") -> None:
-        """Look at pictures: frames, PIL images, arrays, bool masks, float maps (colour-mapped, with their range), mask results,
-        matplotlib figures, lists of them. A bool mask right after an image of its size is drawn over that image. At most 16 a cell.
+        """Look at pictures: frames, PIL images, arrays, bool masks, float maps (colour-mapped, with their range), mask
+        results, matplotlib figures, lists of them. A bool mask right after an image of its size is drawn over that
+        image. At most 16 a cell.
 
         Raises: ToolError for what is no picture.
         """
@@ -63,7 +64,8 @@ class Display:
     def _send(self, shown: Shown, label: str) -> None:
         if self._sent >= MAX_PICTURES:
             self._bench.note(
-                f"show: {MAX_PICTURES} pictures a cell; the others were left out. Show fewer, or small crops side by side"
+                f"show: {MAX_PICTURES} pictures a cell; the others were left out. "
+                "Show fewer, or small crops side by side"
             )
             return
         self._sent += 1

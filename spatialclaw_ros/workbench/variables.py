@@ -1,4 +1,4 @@
-"""What a cell left behind: variables that are new or changed, one line each, at a cost that does not depend on their size."""
+"""What a cell left behind: new and changed variables, one line each, at a cost that does not grow with their size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class VariableWatch:
         self._bound.update({name: id(value) for name, value in names.items()})
 
     def changes(self, namespace: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Variables new or changed since the last call: [{"name", "type", "summary", "is_new"}], in the namespace's order."""
+        """Variables new or changed since the last call: [{"name", "type", "summary", "is_new"}], in the namespace's
+        order."""
         changed, seen = [], {}
         for name, value in list(namespace.items()):
             if name.startswith("_") or name in self._hidden or isinstance(value, types.ModuleType):
@@ -68,7 +69,7 @@ def fingerprint(value: Any) -> Fingerprint:
         return (kind.__name__, len(value), hash(value) if len(value) < 4096 else id(value))
     if kind is np.ndarray:
         step = max(1, value.size // 8)
-        few = value.flat[::step].tobytes() if 0 < value.size and value.dtype.kind in "biufc" else b""
+        few = value.flat[::step].tobytes() if value.size > 0 and value.dtype.kind in "biufc" else b""
         return (id(value), value.shape, value.dtype.str, few)
     if kind in (list, tuple, dict, set):
         return (id(value), len(value), *_last_ids(value))
@@ -98,7 +99,8 @@ def summary(value: Any, with_range: bool = True) -> str:
 
 
 def array_summary(array: np.ndarray, with_range: bool = True) -> str:
-    """'(480, 640) float32, 0.5 to 3.2, 12 % NaN': the range is of a sample of at most 2048 elements for larger arrays."""
+    """'(480, 640) float32, 0.5 to 3.2, 12 % NaN': the range is of a sample of at most 2048 elements for larger
+    arrays."""
     text = f"{array.shape} {array.dtype}"
     if not with_range or array.size == 0 or array.dtype.kind not in "biuf":
         return text
@@ -147,7 +149,8 @@ def _digits(value: Any) -> str:
 
 
 def _attributes(value: Any) -> str:
-    """A foreign object without calling its repr, which may be huge or slow: its size, mode or length where it has one."""
+    """A foreign object without calling its repr, which may be huge or slow: its size, mode or length where it has
+    one."""
     kind = type(value)
     parts = [f"{kind.__module__}.{kind.__qualname__}"]
     for name in ("shape", "size", "mode"):

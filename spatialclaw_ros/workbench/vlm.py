@@ -19,7 +19,8 @@ class Location(str):
     """Where the model sees a thing: text "x1 y1 x2 y2" in 0-1000 (one line per image), or "Not visible".
 
     box: [x1, y1, x2, y2] in pixels of the first image that shows it, None where none does; point: its middle (x, y);
-    visible: bool; boxes: one entry per image; frame_index: of the image that `box` belongs to (-1: not a frame, or not visible).
+    visible: bool; boxes: one entry per image; frame_index: of the image that `box` belongs to (-1: not a frame, or not
+    visible).
     """
 
     boxes: list[list[float] | None]
@@ -51,8 +52,8 @@ class Vlm:
         self._bench = bench
 
     def locate(self, images: Any, question: str) -> Location:
-        """Find one thing by description in an image (or in each of a list): a str in 0-1000 with .box and .point in pixels and
-        .visible; SAM3.segment_image_by_box takes it as its box. Raises: ToolError."""
+        """Find one thing by description in an image (or in each of a list): a str in 0-1000 with .box and .point in
+        pixels and .visible; SAM3.segment_image_by_box takes it as its box. Raises: ToolError."""
         many = self._checked(images, question)
         lines, boxes = [], []
         for image in many:
@@ -65,7 +66,8 @@ class Vlm:
         return Location(lines, boxes, [getattr(image, "frame_index", -1) for image in many])
 
     def ask_with_thinking(self, images: Any, question: str) -> str:
-        """The model's answer in words to a question about images (at most 16), with reasoning before it. Raises: ToolError."""
+        """The model's answer in words to a question about images (at most 16), with reasoning before it. Raises:
+        ToolError."""
         many = self._checked(images, question)
         reply = self._bench.ask_node(
             "ask", {"images": [self._bench.image_reference(image) for image in many], "question": question}

@@ -22,7 +22,8 @@ KNOWN_FLOOR_TOLERANCE = 0.06
 
 @dataclass(frozen=True)
 class World:
-    """up: (3,) unit vector and ground: height along it, metres, both in the world frame of the poses. notes: how found."""
+    """up: (3,) unit vector and ground: height along it, metres, both in the world frame of the poses. notes: how
+    found."""
 
     up: np.ndarray
     ground: float
@@ -32,9 +33,10 @@ class World:
 def estimate_world(frames: Sequence[Frame], gravity_aligned: bool) -> World:
     """Where up and the floor are, from frames that have depth, intrinsics and pose.
 
-    gravity_aligned: the world frame's z axis is known to point up (REP-103); its z = 0 is then the floor, unless a lower
-    horizontal surface is measured. Otherwise up is the mode of the surface normals around the cameras' mean up (floor,
-    tables and shelves share it), and the floor the lowest level surface; without such surfaces, the first camera's up.
+    gravity_aligned: the world frame's z axis is known to point up (REP-103); its z = 0 is then the floor, unless a
+    lower horizontal surface is measured. Otherwise up is the mode of the surface normals around the cameras' mean up
+    (floor, tables and shelves share it), and the floor the lowest level surface; without such surfaces, the first
+    camera's up.
     """
     picked = [
         frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
@@ -62,9 +64,9 @@ def estimate_world(frames: Sequence[Frame], gravity_aligned: bool) -> World:
 
 
 def world_to_reconstruction(world: World, first_pose: np.ndarray) -> np.ndarray:
-    """(4, 4) from the poses' world frame to the reconstruction's: +Y up, Y = 0 on the ground, the first camera above the
-    origin and looking to -Z (its horizontal part; a camera that looks straight down or up faces where its image's top, or
-    bottom, points)."""
+    """(4, 4) from the poses' world frame to the reconstruction's: +Y up, Y = 0 on the ground, the first camera above
+    the origin and looking to -Z (its horizontal part; a camera that looks straight down or up faces where its image's
+    top, or bottom, points)."""
     forward = first_pose[:3, 2] - world.up * (first_pose[:3, 2] @ world.up)
     if np.linalg.norm(forward) < 0.1:
         image_up = -first_pose[:3, 1] * (1.0 if first_pose[:3, 2] @ world.up < 0 else -1.0)
