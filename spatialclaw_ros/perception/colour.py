@@ -9,6 +9,7 @@ from spatialclaw_ros.errors import PerceptionError
 from spatialclaw_ros.limits import CancelToken
 from spatialclaw_ros.perception.colours import (
     ACHROMATIC,
+    Hsv,
     candidate_pixels,
     colour_name,
     colour_names,
@@ -70,7 +71,7 @@ def _is_sliver(mask: np.ndarray) -> bool:
     return int(inner.sum()) < SLIVER_SHARE * int(mask.sum())
 
 
-def _scored(things: list[np.ndarray], hsv: tuple[np.ndarray, ...], name: str, threshold: float, backend: str) -> Masks:
+def _scored(things: list[np.ndarray], hsv: Hsv, name: str, threshold: float, backend: str) -> Masks:
     shape = hsv[0].shape
     scores = [_score(mask, hsv, name) for mask in things]
     order = [i for i in np.argsort([-s for s in scores], kind="stable") if scores[i] >= threshold][:MAX_MASKS]
@@ -79,7 +80,7 @@ def _scored(things: list[np.ndarray], hsv: tuple[np.ndarray, ...], name: str, th
     return Masks(masks, np.array([scores[i] for i in order], float), backend, notes)
 
 
-def _score(mask: np.ndarray, hsv: tuple[np.ndarray, ...], name: str) -> float:
+def _score(mask: np.ndarray, hsv: Hsv, name: str) -> float:
     """0.3 to 1: half by size, half by how clear the colour is."""
     size = min(1.0, float(mask.mean()) / FULL_SIZE_SCORE)
     clear = float(np.median(hsv[1][mask]))
@@ -87,7 +88,7 @@ def _score(mask: np.ndarray, hsv: tuple[np.ndarray, ...], name: str) -> float:
     return 0.3 + 0.35 * size + 0.35 * min(1.0, clear)
 
 
-def _colour_at(hsv: tuple[np.ndarray, ...], prompt: Prompt) -> str | None:
+def _colour_at(hsv: Hsv, prompt: Prompt) -> str | None:
     """The colour that most pixels in the middle of the box, or around the points, can have."""
     height, width = hsv[0].shape
     window = np.zeros((height, width), bool)

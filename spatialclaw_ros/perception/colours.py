@@ -25,6 +25,9 @@ class Hue:
     strong_value: tuple[float, float] = (0.0, 1.0)
 
 
+Hsv = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""hue (H, W) in degrees, saturation and value (H, W) in 0..1."""
+
 ORANGE_FROM_BROWN = 0.42
 CHROMATIC: dict[str, Hue] = {
     "red": Hue(345, 12, 0.42),
@@ -82,13 +85,13 @@ def colour_names() -> list[str]:
     return [*CHROMATIC, *ACHROMATIC]
 
 
-def hsv_of(color: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def hsv_of(color: np.ndarray) -> Hsv:
     """Hue (H, W) in degrees, saturation and value in 0..1 of (H, W, 3) uint8 RGB, float32."""
     hsv = cv2.cvtColor(color.astype(np.float32) / 255.0, cv2.COLOR_RGB2HSV)
     return hsv[..., 0], hsv[..., 1], hsv[..., 2]
 
 
-def candidate_pixels(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], name: str) -> np.ndarray:
+def candidate_pixels(hsv: Hsv, name: str) -> np.ndarray:
     """(H, W) bool: pixels that can belong to a thing of that colour."""
     hue, saturation, value = hsv
     if name in ACHROMATIC:
@@ -100,7 +103,7 @@ def candidate_pixels(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], name: str) 
     return inside & (saturation >= band.min_saturation) & (value >= band.min_value) & (saturation * value > 0.06)
 
 
-def fits_colour(hsv: tuple[np.ndarray, np.ndarray, np.ndarray], mask: np.ndarray, name: str) -> bool:
+def fits_colour(hsv: Hsv, mask: np.ndarray, name: str) -> bool:
     """Whether a whole component has the colour: its bright pixels decide between orange and brown, whatever the
     shade."""
     band = CHROMATIC.get(name)

@@ -173,8 +173,9 @@ def _grabcut(color: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         return likely
     cv2.setRNGSeed(0)
     result = trimap.copy()
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(cv2.cvtColor(color, cv2.COLOR_RGB2BGR), result, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    background, thing = np.zeros((1, 65)), np.zeros((1, 65))
+    bgr = cv2.cvtColor(color, cv2.COLOR_RGB2BGR)
+    cv2.grabCut(bgr, result, (0, 0, 1, 1), background, thing, ROUNDS, cv2.GC_INIT_WITH_MASK)  # no use of the rectangle
     return (result == cv2.GC_FGD) | (result == cv2.GC_PR_FGD)
 
 

@@ -8,8 +8,18 @@ import cv2
 import numpy as np
 
 from spatialclaw_ros.frames.camera import Intrinsics
+from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.workbench.errors import ToolError
 
 _FISHEYE_MODELS = ("equidistant", "fisheye")
+
+
+def measured(frame: Frame) -> tuple[np.ndarray, Intrinsics, np.ndarray]:
+    """Depth, intrinsics and pose of a frame that has all three. Raises: ToolError."""
+    depth = frame.depth
+    if depth is None or frame.intrinsics is None or frame.pose is None:
+        raise ToolError(f"frame {frame.index} lacks depth, intrinsics or pose; 3D needs all three")
+    return depth, frame.intrinsics, frame.pose
 
 
 @lru_cache(maxsize=8)
@@ -48,17 +58,17 @@ def scaled_matrix(camera: Intrinsics, width: int, height: int) -> np.ndarray:
 def fill_holes(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Depth without holes (each takes its nearest measured pixel's depth) and the (H, W) bool map of measured
     pixels."""
-    measured = np.isfinite(depth) & (depth > 0)
-    if measured.all():
-        return depth, measured
-    if not measured.any():
-        return np.ones_like(depth), measured
+    known = np.isfinite(depth) & (depth > 0)
+    if known.all():
+        return depth, known
+    if not known.any():
+        return np.ones_like(depth), known
     _, labels = cv2.distanceTransformWithLabels(
-        (~measured).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+        (~known).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
     lookup = np.zeros(int(labels.max()) + 1, np.float32)
-    lookup[labels[measured]] = depth[measured]
-    return lookup[labels], measured
+    lookup[labels[known]] = depth[known]
+    return lookup[labels], known
 
 
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

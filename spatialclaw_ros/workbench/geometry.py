@@ -94,7 +94,8 @@ class Geometry:
     def direction(target: Any, origin: Any, forward: Any, up: Any = (0, 1, 0)) -> Direction:
         """Where `target` lies for somebody at `origin` facing along `forward` (from A facing B: forward = B - A).
 
-        up: (0, 1, 0) in a Reconstruction, (0, 0, 1) in ROS frames. Raises: ToolError where left and right are undefined.
+        up: (0, 1, 0) in a Reconstruction, (0, 0, 1) in ROS frames.
+        Raises: ToolError where left and right are undefined.
         """
         target, origin, up = _vector(target, "target"), _vector(origin, "origin"), _unit(up, "up")
         forward = _vector(forward, "forward")
@@ -148,7 +149,8 @@ class Geometry:
         """The level plane with the most points: (normal (3,) pointing up, offset, inliers (N,) bool), normal . p +
         offset = 0.
 
-        threshold: metres; max_tilt: degrees between normal and `up`. Repeatable. Raises: ToolError without such a plane.
+        threshold: metres; max_tilt: degrees between normal and `up`. Repeatable.
+        Raises: ToolError without such a plane.
         """
         cloud, up = _cloud(points, "points", least=3), _unit(up, "up")
         random = np.random.default_rng(0)

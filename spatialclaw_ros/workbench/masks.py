@@ -69,7 +69,7 @@ class PerFrameMask:
         """
         index = self._key(frame)
         mask = self.get_mask(index, object)
-        depth, item = self._depth_of(recon, index, mask), recon.item(index)
+        depth = self._depth_of(recon, index, mask)
         trusted = trusted_pixels(mask, depth)
         if trusted.sum() < MIN_PIXELS:
             raise ToolError(
@@ -78,7 +78,7 @@ class PerFrameMask:
                 "needed); measure it in another frame"
             )
         points = recon.points[index][trusted].astype(np.float64)
-        spacing = float(np.median(depth[trusted])) / item.intrinsics.fx
+        spacing = float(np.median(depth[trusted])) / recon.intrinsics[index][0, 0]
         return points[dominant_piece(points, spacing)]
 
     def get_centroid_3d(self, recon: Reconstruction, frame: Any = None, object: int | str = 0) -> np.ndarray:

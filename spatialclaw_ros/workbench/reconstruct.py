@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from spatialclaw_ros.frames.frame import Frame
-from spatialclaw_ros.workbench.backproject import fill_holes, pixel_rays, scaled_matrix, transform
+from spatialclaw_ros.workbench.backproject import fill_holes, measured, pixel_rays, scaled_matrix, transform
 from spatialclaw_ros.workbench.bench import Bench
 from spatialclaw_ros.workbench.bev import render_bev
 from spatialclaw_ros.workbench.errors import ToolError
@@ -66,15 +67,13 @@ class Reconstruction:
     def __init__(self, frames: list[Frame], world: World, world_frame: str, notes: Iterable[str], bench: Bench) -> None:
         self._frames = {frame.index: frame for frame in frames}
         self._bench = bench
-        self._from_world = world_to_reconstruction(world, frames[0].pose)
+        self._from_world = world_to_reconstruction(world, measured(frames[0])[2])
         self.world_frame = world_frame
         self.frame_indices = list(self._frames)
         self.gravity_direction = np.array([0.0, -1.0, 0.0])
         self.notes = tuple(notes)
         indices = self.frame_indices
-        self.depth = FrameSeries(
-            "depth", indices, lambda i: self._frames[i].depth, "(H, W) float32 m, NaN where unknown"
-        )
+        self.depth = FrameSeries("depth", indices, self._depth, "(H, W) float32 m, NaN where unknown")
         self.extrinsics = FrameSeries("extrinsics", indices, self._extrinsics, "(4, 4) camera to world")
         self.intrinsics = FrameSeries("intrinsics", indices, self._intrinsics, "(3, 3) K")
         self.points = PointMaps("points", indices, self._points, "(H, W, 3) float32 m, +Y up")
@@ -126,17 +125,20 @@ class Reconstruction:
     def _last_stamp(self) -> float:
         return max(frame.stamp for frame in self._frames.values()) / 1e9
 
+    def _depth(self, index: int) -> np.ndarray:
+        return measured(self._frames[index])[0]
+
     def _extrinsics(self, index: int) -> np.ndarray:
-        return self._from_world @ self._frames[index].pose
+        return self._from_world @ measured(self._frames[index])[2]
 
     def _intrinsics(self, index: int) -> np.ndarray:
-        depth = self.depth[index]
-        return scaled_matrix(self._frames[index].intrinsics, depth.shape[1], depth.shape[0])
+        depth, intrinsics, _ = measured(self._frames[index])
+        return scaled_matrix(intrinsics, depth.shape[1], depth.shape[0])
 
     def _points(self, index: int) -> np.ndarray:
-        depth, measured = fill_holes(self.depth[index])
-        self.points.confidence._loaded[index] = measured.astype(np.float32)
-        rays = pixel_rays(self._frames[index].intrinsics, depth.shape[1], depth.shape[0])
+        raw, intrinsics, _ = measured(self._frames[index])
+        depth, _ = fill_holes(raw)
+        rays = pixel_rays(intrinsics, depth.shape[1], depth.shape[0])
         return transform(self.extrinsics[index], rays * depth[..., None])
 
     def _confidence(self, index: int) -> np.ndarray:
@@ -239,8 +241,6 @@ def _usable(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
             usable.append(frame)
     notes = [f"left out for want of {what}: frames {index_list(which)}" for what, which in lacking.items()]
     if not usable and len(frames) == 1 and list(lacking) == ["pose"]:
-        from dataclasses import replace
-
         return [replace(frames[0], pose=np.eye(4))], [
             "this frame has no pose: the world is the camera's own, level as the camera is"
         ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatialclaw_ros.frames.frame import Frame
-from spatialclaw_ros.workbench.backproject import pixel_rays, transform
+from spatialclaw_ros.workbench.backproject import measured, pixel_rays, transform
 
 STRIDE = 6
 MAX_FRAMES = 10
@@ -46,9 +46,9 @@ def estimate_world(frames: Sequence[Frame], gravity_aligned: bool) -> World:
     if gravity_aligned:
         up = np.array([0.0, 0.0, 1.0])
     else:
-        up = _level_normal(normals, _mean_camera_up(frames))
-        if up is None:
-            up = -frames[0].pose[:3, 1]
+        level = _level_normal(normals, _mean_camera_up(picked))
+        up = -measured(frames[0])[2][:3, 1] if level is None else level
+        if level is None:
             notes.append("no level surface found: up is the first camera's up, heights may be tilted")
         else:
             notes.append("the world frame is not gravity-aligned: up is estimated from level surfaces (floor, tables)")
@@ -85,21 +85,21 @@ def _oriented_points(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) subsampled world points and their unit normals, which face the camera."""
     all_points, all_normals = [np.zeros((0, 3))], [np.zeros((0, 3))]
     for frame in frames:
-        depth = frame.depth
-        grid = (pixel_rays(frame.intrinsics, depth.shape[1], depth.shape[0]) * depth[..., None])[::STRIDE, ::STRIDE]
+        depth, intrinsics, pose = measured(frame)
+        grid = (pixel_rays(intrinsics, depth.shape[1], depth.shape[0]) * depth[..., None])[::STRIDE, ::STRIDE]
         across, down = grid[1:-1, 2:] - grid[1:-1, :-2], grid[2:, 1:-1] - grid[:-2, 1:-1]
         normal = np.cross(down, across)  # image axes: down x right faces the camera (-z)
         length = np.linalg.norm(normal, axis=-1)
         centre = grid[1:-1, 1:-1]
         smooth = (np.abs(across[..., 2]) < 0.1 * centre[..., 2]) & (np.abs(down[..., 2]) < 0.1 * centre[..., 2])
         good = smooth & (length > 0) & np.isfinite(length)
-        all_points.append(transform(frame.pose, centre[good].astype(np.float64)))
-        all_normals.append((normal[good] / length[good, None]) @ frame.pose[:3, :3].T)
+        all_points.append(transform(pose, centre[good].astype(np.float64)))
+        all_normals.append((normal[good] / length[good, None]) @ pose[:3, :3].T)
     return np.concatenate(all_points), np.concatenate(all_normals)
 
 
 def _mean_camera_up(frames: Sequence[Frame]) -> np.ndarray:
-    mean = -np.mean([frame.pose[:3, 1] for frame in frames], axis=0)
+    mean = -np.mean([measured(frame)[2][:3, 1] for frame in frames], axis=0)
     return mean / max(np.linalg.norm(mean), 1e-9)
 
 
