@@ -201,9 +201,8 @@ def shown_parts(pictures: Sequence[ShownPicture], most: int) -> list[str | Pictu
     """The pictures that a cell showed, as parts of the observation, each behind its label; the first `most` of them."""
     parts: list[str | Picture] = []
     for number, shown in enumerate(pictures[:most], start=1):
-        source = f" (frame {shown.frame_index})" if shown.frame_index is not None else ""
         label = neutralise(shown.label)[:200] or "picture"
-        parts += [f"shown {number}: {label}{source}", Picture(shown.data, shown.mime, shown.width, shown.height, label)]
+        parts += [f"shown {number}: {label}", Picture(shown.data, shown.mime, shown.width, shown.height, label)]
     if len(pictures) > most:
         parts.append(f"{len(pictures) - most} more pictures were shown; at most {most} of a cell are sent to you.")
     return parts

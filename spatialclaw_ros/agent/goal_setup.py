@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -65,12 +66,14 @@ class GoalSetup:
         frames = {frame.index: frame for frame in snapshot}
         context = GoalContext(frames, cancel, deadline, on_masks)
         trace, result = None, None
+        kept = self._sessions.find(query.session_id)  # before the runner takes it
+        earlier = tuple(kept.history) if kept is not None else ()
         runner = self._runner(query, snapshot, context, work)
         try:
             trace = open_trace(self._config.trace)
             if trace is not None:
                 trace.goal(query, backbone=self._backbone.name, model=self._config.backbone.model)
-            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace)
+            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace, earlier)
             code, message, answer = self._outcome(goal)
             if answer is not None:
                 runner.remember(query.question, answer.text)
@@ -113,6 +116,7 @@ class GoalSetup:
         work: CancelToken,
         listener: Listener | None,
         trace: TraceWriter | None,
+        earlier: Sequence[tuple[str, str]],
     ) -> GoalRun:
         limits, sees = self._config.loop, self._backbone.sees_pictures
         places = SnapshotFrames(snapshot)
@@ -120,7 +124,6 @@ class GoalSetup:
         base = snapshot.base_frame or self._config.world.base_frame
         scene = Scene(snapshot.frames, snapshot.world_frame, base, target, snapshot.gravity_aligned, places.names())
         max_steps = query.max_steps or limits.max_steps
-        kept = self._sessions.find(query.session_id)
         key_frames = self._key_frames(snapshot, trace)
         return GoalRun(
             backbone=self._backbone,
@@ -130,7 +133,7 @@ class GoalSetup:
             ),
             limits=limits,
             conversation=Conversation(system_prompt(workbench_reference(), scene, max_steps, sees)),
-            opening=task_text(query, scene, kept.history if kept else ()),
+            opening=task_text(query, scene, earlier),
             first_parts=first_cell_parts(key_frames, _references(query) if sees else (), snapshot[0].stamp),
             max_steps=max_steps,
             deadline=deadline,

@@ -166,9 +166,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _shown(picture: ShownPicture) -> dict[str, str]:
-    where = f"frame {picture.frame_index}" if picture.frame_index is not None else ""
-    label = " · ".join(filter(None, (picture.label, where)))
-    return {"url": data_url(picture.data), "label": label or "shown picture"}
+    return {"url": data_url(picture.data), "label": picture.label or "shown picture"}
 
 
 def _key_frame(frame: KeyFrame, start: int) -> dict[str, str]:

@@ -110,7 +110,7 @@ def test_shown_pictures_and_variables_come_back_in_the_observation(tmp_path: Pat
         agent.ask(QUESTION, frames())
     last = backbone.calls[1].messages[-1]
     assert [part.data for part in last.parts if isinstance(part, Picture)] == [b"\xff\xd80", b"\xff\xd81"]
-    assert "overlay 1 (frame 1)" in last.text
+    assert "shown 2: overlay 1" in last.text
     assert "1 more pictures were shown" in last.text
     assert "masks: PerFrameMask, 2 objects" in last.text
     assert "depth is missing in frame 3" in last.text
