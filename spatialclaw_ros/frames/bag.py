@@ -96,7 +96,7 @@ def _find_cameras(reader: AnyReader, path: Path) -> dict[str, CameraTopics]:
     for connection in reader.connections:
         if connection.msgtype in _IMAGE_TYPES and connection.topic not in encodings:
             for _, _, raw in reader.messages([connection]):
-                message = reader.deserialize(raw, connection.msgtype)
+                message: Any = reader.deserialize(raw, connection.msgtype)
                 encodings[connection.topic] = getattr(message, "format", None) or message.encoding
                 break
     infos = {connection.topic for connection in reader.connections if connection.msgtype == _INFO_TYPE}

@@ -43,9 +43,12 @@ class FrameBuffer:
         max_bytes: int = 1 << 30,
         max_depth_skew: float = 0.02,
     ) -> None:
-        self._store = FrameStore() if folder is None else None
-        self._folder = folder if self._store is None else self._store.make_folder("ring")
-        self._files = ImageFiles(self._folder)
+        self._store: FrameStore | None = None
+        if folder is None:
+            self._store = FrameStore()
+            folder = self._store.make_folder("ring")
+        self._folder = folder
+        self._files = ImageFiles(folder)
         self._seconds = seconds
         self._rate_hz = rate_hz
         self._max_bytes = max_bytes

@@ -44,7 +44,7 @@ def map_descriptor(descriptor: int, size: int) -> memoryview:
     """Map `size` bytes of an open file read-only; the descriptor may be closed afterwards. Raises: OSError."""
     if size == 0:
         return memoryview(b"")
-    return memoryview(np.asarray(_Pages(descriptor, size)))
+    return np.asarray(_Pages(descriptor, size)).data
 
 
 def map_file(path: str | Path) -> memoryview:

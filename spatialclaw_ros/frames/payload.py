@@ -34,5 +34,5 @@ class ImagePayload:
         """Wrap an (H, W[, C]) array without copying it (it is made contiguous first where it is not)."""
         array = np.ascontiguousarray(array)
         height, width = array.shape[:2]
-        data = memoryview(array).cast("B") if array.size else memoryview(b"")
+        data = array.data.cast("B") if array.size else memoryview(b"")
         return cls(encoding, data, width, height, array.strides[0], source=source)
