@@ -79,12 +79,15 @@ $(DONE)/package: setup.py setup.cfg $(DONE)/ros
 	@$(STEP) $(LOG)/package.log "this package and what it needs" $(PIP) install --no-build-isolation --editable ".[test]"
 	@touch $@
 
+# The build finds the environment's CMake, Ninja and generators before the system's.
+$(INTERFACE_STAMPS): private export PATH := $(CURDIR)/$(BIN):$(PATH)
+
 # Interfaces are built beside the package's installation and installed after it, one pip at a time.
 define interface_rule
 $(DONE)/$(notdir $(1)).built: $(DONE)/ros pypi/ros_wheels.cmake $(wildcard $(addprefix $(1)/,CMakeLists.txt package.xml pyproject.toml *.md action/* msg/* srv/*))
 	@rm -rf $(VENV)/wheels/$(notdir $(1))
-	@$(STEP) $(LOG)/$(notdir $(1)).log "$(notdir $(1))" env PATH="$(CURDIR)/$(BIN):$(PATH)" $(PIP) wheel --no-build-isolation --no-deps --no-index \
-		--config-settings=build-dir=$(VENV)/build/$(notdir $(1)) --wheel-dir $(VENV)/wheels/$(notdir $(1)) ./$(1)
+	@$(STEP) $(LOG)/$(notdir $(1)).log "$(notdir $(1))" $(PIP) wheel --no-build-isolation --no-deps --no-index \
+		--config-settings=build-dir=$(CURDIR)/$(VENV)/build/$(notdir $(1)) --wheel-dir $(VENV)/wheels/$(notdir $(1)) ./$(1)
 	@touch $$@
 endef
 $(foreach package,$(INTERFACES),$(eval $(call interface_rule,$(package))))
