@@ -60,7 +60,7 @@ class RoomSettings:
             or self.height % 4
         ):
             raise ConfigurationError(
-                f"{self.frames} frames of {self.width}x{self.height} pixels; expected 24 frames or more and a size from "
+                f"{self.frames} frames of {self.width}x{self.height} pixels; expected 24 frames or more of a size from "
                 f"160x120 to 1920x1200 in steps of 4"
             )
 
