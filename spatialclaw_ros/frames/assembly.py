@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from spatialclaw_ros.errors import TransformError
 from spatialclaw_ros.frames.camera import Intrinsics
@@ -19,31 +20,31 @@ PATH_RATE_HZ = 20.0
 """Samples a second of the robot's path that a snapshot keeps; at 1 m/s two of them are 5 cm apart."""
 
 
-def assemble_frames(
-    kept: Sequence[tuple[CameraRing, KeptFrame]], max_depth_skew: int, poses: PoseSource, world_frame: str
-) -> list[Frame]:
-    """Frames in the order of `kept`, each with notes on what it lacks."""
-    found = _find_poses(kept, poses, world_frame)
+def frame_without_pose(ring: CameraRing, image: KeptFrame, max_depth_skew: int) -> dict[str, Any]:
+    """What the ring itself knows of a frame, as arguments of Frame; called under the ring's lock."""
+    intrinsics, intrinsics_note = _intrinsics(ring, image)
+    return {
+        "camera": ring.name,
+        "stamp": image.stamp,
+        "color_payload": image.color.payload,
+        "depth_payload": None if image.depth is None else image.depth.payload,
+        "intrinsics": intrinsics,
+        "optical_frame": image.optical_frame,
+        "index": image.index,
+        "depth_stamp": image.depth_stamp,
+        "notes": tuple(note for note in (_depth_note(ring, image, max_depth_skew), intrinsics_note) if note),
+    }
+
+
+def with_poses(known: Sequence[tuple[KeptFrame, dict[str, Any]]], poses: PoseSource, world_frame: str) -> list[Frame]:
+    """Frames with their poses, which are asked for outside the ring's lock: a pose source may be slow."""
+    found = _find_poses([image for image, _ in known], poses, world_frame)
     frames = []
-    for ring, image in kept:
-        intrinsics, intrinsics_note = _intrinsics(ring, image)
+    for image, fields in known:
         pose = found[image]
-        notes = (_depth_note(ring, image, max_depth_skew), intrinsics_note, pose.note)
-        frames.append(
-            Frame(
-                camera=ring.name,
-                stamp=image.stamp,
-                color_payload=image.color.payload,
-                depth_payload=None if image.depth is None else image.depth.payload,
-                intrinsics=intrinsics,
-                pose=pose.matrix,
-                frame_id=world_frame,
-                optical_frame=image.optical_frame,
-                index=image.index,
-                depth_stamp=image.depth_stamp,
-                notes=tuple(note for note in notes if note),
-            )
-        )
+        if pose.note:
+            fields["notes"] = (*fields["notes"], pose.note)
+        frames.append(Frame(**fields, pose=pose.matrix, frame_id=world_frame))
     return frames
 
 
@@ -69,15 +70,18 @@ def pick_base_frame(frames: Sequence[Frame], table: Iterable[str]) -> str:
     return next((name for name in BASE_FRAMES if name in known), frames[0].optical_frame)
 
 
-def _find_poses(
-    kept: Sequence[tuple[CameraRing, KeptFrame]], poses: PoseSource, world_frame: str
-) -> dict[KeptFrame, FoundPose]:
+def _find_poses(images: Sequence[KeptFrame], poses: PoseSource, world_frame: str) -> dict[KeptFrame, FoundPose]:
     """Poses are asked for once per kept frame, all stamps of an optical frame together."""
-    found = {image: FoundPose(image.poses[world_frame]) for _, image in kept if world_frame in image.poses}
-    for optical_frame in dict.fromkeys(image.optical_frame for _, image in kept):
-        images = [image for _, image in kept if image.optical_frame == optical_frame and image not in found]
-        stamps = [image.stamp for image in images]
-        for image, pose in zip(images, find_poses(poses, optical_frame, world_frame, stamps), strict=True):
+    found: dict[KeptFrame, FoundPose] = {}
+    wanted: dict[str, list[KeptFrame]] = {}
+    for image in images:
+        if world_frame in image.poses:
+            found[image] = FoundPose(image.poses[world_frame])
+        else:
+            wanted.setdefault(image.optical_frame, []).append(image)
+    for optical_frame, group in wanted.items():
+        answers = find_poses(poses, optical_frame, world_frame, [image.stamp for image in group])
+        for image, pose in zip(group, answers, strict=True):
             found[image] = pose
             if pose.matrix is not None and not pose.note:
                 image.poses[world_frame] = pose.matrix

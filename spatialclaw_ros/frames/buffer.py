@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialclaw_ros.errors import BadGoal, ErrorCode, ImageError, NoFrames
-from spatialclaw_ros.frames.assembly import assemble_frames, pick_base_frame, transform_table
+from spatialclaw_ros.frames.assembly import frame_without_pose, pick_base_frame, transform_table, with_poses
 from spatialclaw_ros.frames.camera import Intrinsics
 from spatialclaw_ros.frames.camera_ring import CameraRing, KeptFrame, Stream, WaitingDepth
 from spatialclaw_ros.frames.decode import check_payload
@@ -181,8 +181,13 @@ class FrameBuffer:
             pinned = [image for _, frame in chosen for image in frame.images()]
             for image in pinned:
                 image.pins += 1
-            frames = assemble_frames(chosen, self._max_depth_skew, poses, world_frame)
-        table = transform_table(frames, poses, world_frame)
+            known = [(frame, frame_without_pose(ring, frame, self._max_depth_skew)) for ring, frame in chosen]
+        try:
+            frames = with_poses(known, poses, world_frame)
+            table = transform_table(frames, poses, world_frame)
+        except BaseException:
+            self._unpin(pinned)
+            raise
         base = base_frame or pick_base_frame(frames, table)
         return Snapshot(frames, table, gravity_aligned, base, release=lambda: self._unpin(pinned))
 

@@ -155,6 +155,19 @@ def test_a_forgotten_snapshot_lets_its_pins_go(make_buffer: MakeBuffer, color: M
     assert buffer.bytes == 576
 
 
+def test_a_pose_source_that_fails_leaves_no_pin(make_buffer: MakeBuffer, color: Make) -> None:
+    class Failing:
+        def pose(self, optical_frame: str, world_frame: str, stamp_ns: int) -> np.ndarray:
+            raise RuntimeError("no middleware")
+
+    buffer = make_buffer(seconds=1.0, rate_hz=0)
+    buffer.add_color("front", S, color(), "cam")
+    with pytest.raises(RuntimeError):
+        buffer.snapshot([], 0, 0, Failing(), "odom")
+    buffer.add_color("front", 9 * S, color(), "cam")
+    assert buffer.bytes == 576
+
+
 def test_a_jump_back_in_time_clears_the_ring_and_numbers_anew(make_buffer: MakeBuffer, color: Make) -> None:
     buffer = make_buffer(rate_hz=0)
     for k in range(5):
