@@ -174,7 +174,7 @@ def observation_text(step: int, result: CellResult | None, problem: str, budget:
         else "",
         variables=_variables(result) if result else [],
         notes=[neutralise(note) for note in result.notes] if result else [],
-        problem=problem,
+        problem=neutralise(problem),
         last=budget.cells <= 1,
         hurry=budget.hurry,
         seconds_left=round(budget.seconds),

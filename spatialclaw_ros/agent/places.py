@@ -53,7 +53,7 @@ def objects_of(
                 "in metres and frame='...'."
             )
         return ()
-    if isinstance(given, Mapping) or not isinstance(given, Sequence) or len(given) > MAX_OBJECTS:
+    if not isinstance(given, (list, tuple)) or len(given) > MAX_OBJECTS:
         raise AnswerRefused(f"objects is {given!r:.80}; expected a list of at most {MAX_OBJECTS} dictionaries.")
     return tuple(_object(entry, number, raw.get("frame"), context, stamp) for number, entry in enumerate(given))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-_TAG_LIKE = re.compile(r"<(?=[/!?]?\s*[A-Za-z_|])")
+_TAG_LIKE = re.compile(r"<(?=\s*/|[!?|]?[A-Za-z_])")
 
 
 def neutralise(text: str) -> str:

@@ -1,0 +1,85 @@
+"""The configuration: checked key by key, each mistake named with what is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spatialclaw_ros.config import AgentConfig, CameraConfig, parameters
+from spatialclaw_ros.errors import ConfigurationError
+
+
+def test_defaults_need_no_file() -> None:
+    config = AgentConfig.load()
+    assert (config.backbone.name, config.world.fixed_frame, config.loop.max_pictures) == ("rules", "odom", 32)
+
+
+def test_a_yaml_file_sets_nested_values_and_leaves_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text("loop: {max_steps: 5}\ncameras:\n  head: {image_topic: /head/rgb}\nframe_timeout: 2\n")
+    config = AgentConfig.load(path)
+    assert (config.loop.max_steps, config.loop.planning) == (5, True)
+    assert config.cameras == {"head": CameraConfig(image_topic="/head/rgb")}
+    assert config.frame_timeout == 2.0
+
+
+def test_a_ros_parameter_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    buffer.seconds: 12.0\n    cameras: {head: {depth_topic: /d}}\n")
+    config = AgentConfig.load(path)
+    assert (config.buffer.seconds, config.cameras["head"].depth_topic) == (12.0, "/d")
+
+
+def test_dotted_names_of_ros_parameters_are_nested() -> None:
+    config = AgentConfig.from_parameters({"loop.max_steps": 3, "cameras.head.image_topic": "/a", "cameras.arm.image_topic": "/b"})
+    assert (config.loop.max_steps, sorted(config.cameras)) == (3, ["arm", "head"])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"lop": {}}, "unknown configuration key 'lop'; did you mean 'loop'"),
+        ({"loop": {"max_step": 3}}, "unknown configuration key 'loop.max_step'; did you mean 'loop.max_steps'"),
+        ({"cameras": {"a": {"topic": "/x"}}}, "unknown configuration key 'cameras.a.topic'"),
+        ({"loop": {"max_steps": 0}}, "loop.max_steps is 0; expected 1 to 200"),
+        ({"loop": {"max_steps": 2.5}}, "loop.max_steps is 2.5 (float); expected a finite int"),
+        ({"loop": {"max_steps": True}}, "loop.max_steps is True (bool)"),
+        ({"loop": {"planning": "yes"}}, "loop.planning is 'yes' (str); expected a finite bool"),
+        ({"buffer": {"seconds": float("nan")}}, "buffer.seconds is nan"),
+        ({"loop": 3}, "loop is 3; expected a section with keys"),
+        ({"perception": {"segmenter": "color"}}, "did you mean 'colour'"),
+        ({"backbone": {"name": "gpt"}}, "backbone.name is 'gpt'"),
+        ({"kernel": {"sandbox": "docker"}}, "kernel.sandbox is 'docker'"),
+        ({"kernel": {"extra_packages": [1]}}, "kernel.extra_packages is [1]"),
+        ({"loop": 1, "loop.max_steps": 2}, "keep one of them"),
+    ],
+)
+def test_a_wrong_key_type_or_value_is_named(source: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        AgentConfig.load(source)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\xff"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="bad.yaml"):
+        AgentConfig.load(path)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="/nowhere.yaml cannot be read"):
+        AgentConfig.load("/nowhere.yaml")
+
+
+def test_every_parameter_has_a_default_a_meaning_and_loads_back() -> None:
+    declared = list(parameters())
+    assert all(parameter.doc for parameter in declared)
+    assert AgentConfig.from_parameters({p.name: p.default for p in declared}) == AgentConfig()
+
+
+def test_a_cameras_parameters_are_declared_under_its_name() -> None:
+    names = [parameter.name for parameter in parameters(CameraConfig(), "cameras.head")]
+    assert "cameras.head.depth_topic" in names
