@@ -1,0 +1,94 @@
+"""Sessions: a follow-up finds its kernel, frames and history; the number kept is bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.loop_fakes import agent_with, answering, cell, frames
+from spatialclaw_ros.kernel.cell import CellResult
+
+
+def ask_in(tmp_path: Path, sessions: list[str], most: int = 2) -> list:
+    """The kernels used, after one question in each of the sessions in turn."""
+    count = len(sessions)
+    with agent_with(tmp_path, [cell("a")] * count, [answering(1.0)] * count, max_sessions=most) as agent:
+        for session in sessions:
+            assert agent.ask("How far?", frames(), session_id=session).ok
+        return [len(kernel.cells) for kernel in agent._pool.kernels]
+
+
+def test_the_same_session_keeps_its_kernel(tmp_path: Path) -> None:
+    assert ask_in(tmp_path, ["a", "a", "a"]) == [3]
+
+
+def test_questions_without_a_session_share_nothing(tmp_path: Path) -> None:
+    assert ask_in(tmp_path, ["", ""]) == [1, 1]
+
+
+def test_the_longest_unused_session_is_closed_first(tmp_path: Path) -> None:
+    assert ask_in(tmp_path, ["a", "b", "a", "c", "a", "b"]) == [3, 1, 1, 1]
+
+
+def test_a_kernel_without_a_session_is_closed_after_its_goal(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")], [answering(1.0)]) as agent:
+        agent.ask("How far?", frames())
+        assert agent._pool.kernels[0].closed.wait(10)
+
+
+def test_a_session_whose_kernel_died_gets_a_fresh_one(tmp_path: Path) -> None:
+    script = [answering(1.0), answering(2.0)]
+    with agent_with(tmp_path, [cell("a")] * 2, script) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        agent._pool.kernels[0].alive = False
+        assert agent.ask("How far?", frames(), session_id="a").ok
+        assert len(agent._pool.kernels) == 2
+
+
+def test_indices_of_a_session_are_never_reused_for_other_frames(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")] * 2, [answering(1.0)] * 2) as agent:
+        agent.ask("How far?", frames(3), session_id="a")
+        agent.ask("How far?", frames(2, start=200.0), session_id="a")
+        (first, _), (second, _) = agent._pool.kernels[0].begun
+    assert [frame.index for frame in first] == [0, 1, 2]
+    assert [frame.index for frame in second] == [3, 4]
+
+
+def test_the_same_frames_keep_their_indices(tmp_path: Path) -> None:
+    given = frames(3)
+    with agent_with(tmp_path, [cell("a")] * 3, [answering(1.0)] * 3) as agent:
+        agent.ask("How far?", given, session_id="a")
+        agent.ask("How wide?", given, session_id="a")
+        agent.ask("How high?", session_id="a")
+        begun = agent._pool.kernels[0].begun
+    assert [[frame.index for frame in snapshot] for snapshot, _ in begun] == [[0, 1, 2]] * 3
+
+
+def test_a_frame_of_an_earlier_question_can_still_be_named_by_a_cell(tmp_path: Path) -> None:
+    def script(_code: str, kernel: object, _timeout: float, cancel: object) -> CellResult:
+        if len(kernel.begun) == 2:
+            image = {"frame": 0}
+            agent.requests.share = lambda _session, array: array
+            agent.requests("segment", {"image": image, "prompt": {"box": [0, 0, 9, 9]}}, kernel, cancel)
+        return answering(1.0)
+
+    with agent_with(tmp_path, [cell("a")] * 2, script) as agent:
+        agent.ask("How far?", frames(3), session_id="a")
+        assert agent.ask("How far?", frames(2, start=200.0), session_id="a").ok
+
+
+def test_closing_the_agent_closes_the_kernels_of_its_sessions(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")], [answering(1.0)]) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        kernel = agent._pool.kernels[0]
+        assert kernel.alive
+    assert kernel.closed.is_set()
+
+
+def test_a_closed_agent_refuses_questions(tmp_path: Path) -> None:
+    agent = agent_with(tmp_path, [], [])
+    agent.start()
+    agent.close()
+    agent.close()
+    result = agent.ask("How far?", frames())
+    assert not result.ok
+    assert "closed" in result.error_message
