@@ -28,7 +28,7 @@ class Hue:
 Hsv = tuple[np.ndarray, np.ndarray, np.ndarray]
 """hue (H, W) in degrees, saturation and value (H, W) in 0..1."""
 
-ORANGE_FROM_BROWN = 0.42
+ORANGE_FROM_BROWN = 0.46
 CHROMATIC: dict[str, Hue] = {
     "red": Hue(345, 12, 0.42),
     "orange": Hue(12, 42, 0.45, strong_value=(ORANGE_FROM_BROWN, 1.0)),

@@ -16,8 +16,8 @@ WORK_SIDE = 220
 """GrabCut runs on a crop shrunk to this many pixels a side: it takes tens of milliseconds then."""
 ROUNDS = 4
 MIN_FILL = 0.05
-SLAB = 0.35
-"""Depth (metres) that a small thing may span around its middle; larger boxes span more (see _near_middle)."""
+ALONE_RIM, ALONE_FILL = 0.25, 0.2
+"""A thing stands alone in depth when it touches at most this share of the box's rim and fills at least that share of it."""
 SURE = 0.4
 """Share of the box's half axes within which everything is taken for the thing: colour registered only roughly to depth,
 or a thing coloured like what is behind it, would otherwise be lost."""
@@ -104,6 +104,9 @@ def _segment_box(
     ]
     trimap = _trimap(inner, near, points)
     found = _kept(_grabcut(small, trimap), inner, near)
+    alone = _standing_alone(inner, near)
+    if alone is not None and (found is None or (found & alone).sum() < 0.5 * alone.sum()):
+        found = alone  # coloured like what is behind it, but apart from it in depth
     if found is None:
         return None, 0.0
     whole = cv2.resize(
@@ -156,6 +159,22 @@ def _near_middle(inner: np.ndarray, depth: np.ndarray) -> np.ndarray | None:
     low, high = np.percentile(front, [2, 98])
     slack = max(0.04, 0.25 * (high - low)) + 0.01 * low
     return (depth > low - slack) & (depth < high + slack)
+
+
+def _standing_alone(inner: np.ndarray, depth: np.ndarray | None) -> np.ndarray | None:
+    """The depth cluster of the box's middle where it ends inside the box nearly all around; None where it runs on."""
+    near = None if depth is None else _near_middle(inner, depth)
+    if near is None:
+        return None
+    rows, columns = np.nonzero(inner)
+    whole = cv2.morphologyEx((near & inner).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(bool)
+    labels = depth_components(whole, depth)
+    weights = np.bincount(labels[_ellipse(inner.shape, rows, columns, 0.5)], minlength=2)
+    weights[0] = 0
+    piece = labels == int(np.argmax(weights))
+    rim = inner & ~cv2.erode(inner.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    ends_inside = (piece & rim).sum() < ALONE_RIM * rim.sum()
+    return piece if weights.any() and ends_inside and piece.sum() > ALONE_FILL * inner.sum() else None
 
 
 def _ellipse(shape: tuple[int, ...], rows: np.ndarray, columns: np.ndarray, share: float) -> np.ndarray:

@@ -30,6 +30,7 @@ class FrameImage(Image.Image):
     def __init__(self, frame: Frame) -> None:
         self._edited = False
         super().__init__()
+        self.readonly = 1  # drawing on the item makes Pillow copy first, which comes back through the setter of `im`
         self._frame = frame
         self._mode = "RGB"
         self._size = _picture_size(frame)
@@ -38,7 +39,6 @@ class FrameImage(Image.Image):
     def im(self) -> Any:  # Pillow's pixel storage: filled on first use
         if self._im is None:
             self._im = Image.fromarray(self._frame.color).im
-            self.readonly = 1  # drawing on the item makes Pillow copy first, which comes back through the setter below
         return self._im
 
     @im.setter

@@ -12,11 +12,9 @@ from spatialclaw_ros.workbench.images import InputImages, index_list
 class Metadata(dict):
     """A dict whose keys are attributes too.
 
-    is_video (more than one frame of a camera), fps (frames per second and camera), total_frames, num_images,
-    duration_sec, num_videos (cameras with more than one frame), videos (per camera: name, num_frames, fps, width,
-    height, first and last frame index), video_source, cameras (names), stamps (N float seconds of ROS time, as
-    InputImages), frame_id (the world frame of poses), base_frame, gravity_aligned (is z of frame_id up?), has_depth,
-    has_pose.
+    is_video, fps (frames per second and camera), total_frames, num_images, duration_sec, num_videos (cameras with more
+    than one frame), videos (a dict per camera), video_source, cameras (names), stamps (N float seconds of ROS time),
+    frame_id (the world frame of poses), base_frame, gravity_aligned (is z of frame_id up?), has_depth, has_pose.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -60,10 +60,9 @@ class Trajectory:
 
 
 class RobotTool:
-    """Recorded motion. Stamps are float seconds of ROS time, as item.stamp (None = the newest); poses and points are in
-    the fixed world frame (z up where it is gravity-aligned). A frame is a TF frame id or a camera's name; None = the
-    robot's base, or the camera where no base was recorded. Between recorded poses positions are interpolated linearly,
-    rotations by slerp."""
+    """Recorded motion, interpolated. Stamps are float seconds of ROS time, as item.stamp (None = the newest); poses and
+    points are in the fixed world frame. A frame is a TF frame id or a camera's name; None = the robot's base, or the
+    camera where no base was recorded."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench

@@ -35,9 +35,10 @@ class Workbench:
         self.namespace = namespace
         self._display = Display(self.bench)
         self._watch = VariableWatch(hidden={*namespace, "In", "Out", "get_ipython", "exit", "quit", "open"})
-        self._libraries = library_names()
-        self._libraries["plt"].show = self._display.show_figures
-        self._bind({**self._libraries, **tool_names(self.bench, self._display)})
+        libraries = library_names()
+        # a plain function: matplotlib sets its __signature__, which a bound method does not allow
+        libraries["plt"].show = lambda *args, **kwargs: self._display.show_figures()
+        self._bind({**libraries, **tool_names(self.bench, self._display)})
 
     def begin(self, manifest: Any, folder: Path = Path()) -> None:
         """Start a goal: bind its frames. Variables of earlier goals of the session stay.

@@ -37,7 +37,7 @@ class Display:
         for shown in self._pictures(_flat(items)):
             self._send(shown, label)
 
-    def show_figures(self, *args: Any, **kwargs: Any) -> None:
+    def show_figures(self) -> None:
         """plt.show(): sends every open matplotlib figure and closes it."""
         from matplotlib import pyplot
 

@@ -10,9 +10,10 @@ import numpy as np
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.workbench.backproject import measured, pixel_rays, transform
 
-STRIDE = 6
+GRID_COLUMNS = 107
+"""Normals are taken on a grid of about this many columns."""
 MAX_FRAMES = 10
-UP_CONE = np.cos(np.radians(55.0))
+UP_CONE = np.cos(np.radians(50.0))
 """Surfaces whose normal lies within this cone around the cameras' mean up can be floors and tables."""
 PLANE_CONE = np.cos(np.radians(8.0))
 MIN_SUPPORT = 0.03
@@ -86,7 +87,8 @@ def _oriented_points(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
     all_points, all_normals = [np.zeros((0, 3))], [np.zeros((0, 3))]
     for frame in frames:
         depth, intrinsics, pose = measured(frame)
-        grid = (pixel_rays(intrinsics, depth.shape[1], depth.shape[0]) * depth[..., None])[::STRIDE, ::STRIDE]
+        stride = max(1, depth.shape[1] // GRID_COLUMNS)
+        grid = (pixel_rays(intrinsics, depth.shape[1], depth.shape[0]) * depth[..., None])[::stride, ::stride]
         across, down = grid[1:-1, 2:] - grid[1:-1, :-2], grid[2:, 1:-1] - grid[:-2, 1:-1]
         normal = np.cross(down, across)  # image axes: down x right faces the camera (-z)
         length = np.linalg.norm(normal, axis=-1)

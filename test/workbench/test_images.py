@@ -1,0 +1,88 @@
+"""InputImages and its items: pictures that know where they come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+
+def test_item_is_a_pil_image_and_an_array(bench, room_frames):
+    item = bench.value("InputImages[2]")
+    assert isinstance(item, Image.Image)
+    assert item.size == (160, 120) and (item.width, item.height) == (160, 120)
+    np.testing.assert_array_equal(np.asarray(item), room_frames[2].color)
+
+
+def test_item_knows_its_frame(bench, room):
+    item = bench.value("InputImages[2]")
+    assert item.frame_index == 2 and item.camera == "front"
+    assert item.stamp_ns == room.start + 2 * room.step and item.stamp == pytest.approx(1e9 + 0.5)
+    assert item.depth.shape == (120, 160) and item.intrinsics.shape == (3, 3) and item.pose.shape == (4, 4)
+
+
+def test_pil_methods_give_plain_pictures_with_the_same_pixels(bench, room_frames):
+    item = bench.value("InputImages[1]")
+    crop = item.crop((10, 20, 50, 60))
+    assert crop.size == (40, 40) and type(crop) is Image.Image
+    np.testing.assert_array_equal(np.asarray(crop), room_frames[1].color[20:60, 10:50])
+    assert item.convert("L").mode == "L" and item.copy().size == item.size and item.resize((16, 12)).size == (16, 12)
+
+
+def test_array_of_an_item_cannot_change_the_frame(bench):
+    pixels = np.asarray(bench.value("InputImages[0]"))
+    with pytest.raises(ValueError, match="read-only"):
+        pixels[:] = 0
+
+
+def test_drawing_on_an_item_leaves_the_frame_and_is_sent_as_pixels(bench, room_frames):
+    item = bench.value("InputImages[0]")
+    before = room_frames[0].color.copy()
+    assert bench.workbench.bench.image_reference(item) == {"frame": 0}
+    ImageDraw.Draw(item).rectangle((0, 0, 30, 30), fill=(1, 2, 3))
+    np.testing.assert_array_equal(room_frames[0].color, before)
+    assert tuple(np.asarray(item)[5, 5]) == (1, 2, 3)
+    assert bench.workbench.bench.image_reference(item)["shape"] == [120, 160, 3]
+
+
+def test_lists_and_slices_are_sublists_with_frame_indices(bench):
+    assert bench.value("InputImages[1:4].frame_indices") == [1, 2, 3]
+    assert bench.value("InputImages[[4, 0]].frame_indices") == [4, 0]
+    assert bench.value("InputImages[-1].frame_index") == 4
+    assert bench.value("InputImages[np.array([True, False, False, True, False])].frame_indices") == [0, 3]
+
+
+def test_position_out_of_range_says_how_many_there_are(bench):
+    with pytest.raises(IndexError, match="has 5"):
+        bench.value("InputImages[7]")
+
+
+def test_unknown_frame_index_lists_the_valid_ones(bench):
+    with pytest.raises(KeyError, match=r"0\.\.4"):
+        bench.value("InputImages.at(9)")
+
+
+def test_several_cameras_get_a_list_each(make_bench, room):
+    frames = [room.make_frame(i, room.camera_pose(0.0), camera="front" if i % 2 else "left") for i in range(4)]
+    bench = make_bench(frames)
+    assert bench.value("InputImages_1.frame_indices") == [1, 3] and bench.value("InputImages_2.frame_indices") == [0, 2]
+    assert bench.value("Metadata.cameras") == ["front", "left"]
+
+
+def test_metadata_is_a_dict_with_attributes(bench):
+    assert bench.value("Metadata['num_images']") == 5 and bench.value("Metadata.fps") == pytest.approx(4.0)
+    assert bench.value("Metadata.is_video") is True and bench.value("Metadata.duration_sec") == pytest.approx(1.0)
+    with pytest.raises(AttributeError, match="frame_id"):
+        bench.value("Metadata.nonsense")
+
+
+def test_reference_images_come_from_the_goals_folder(make_bench, room_frames, tmp_path):
+    Image.new("RGB", (8, 6), (9, 9, 9)).save(tmp_path / "reference_0.png")
+    bench = make_bench(room_frames, session={"reference_images": ["reference_0.png"]}, folder=tmp_path)
+    assert bench.value("RefImages[0].size") == (8, 6)
+
+
+def test_no_frames_is_an_empty_list_not_an_error(make_bench):
+    bench = make_bench([])
+    assert bench.value("len(InputImages)") == 0 and bench.value("Metadata.is_video") is False
+    assert "empty" in bench.value("repr(InputImages)")
