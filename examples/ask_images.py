@@ -3,11 +3,11 @@
     python -m spatialclaw_ros.evaluation.rooms --seed 7 --out room_7
     python examples/ask_images.py room_7
     python examples/ask_images.py room_7 "How many green mugs are there?"
-    python examples/ask_images.py kitchen/*.jpg --base-url http://127.0.0.1:8000/v1 --model qwen3.5 "Is the cup left of the sink?"
+    python examples/ask_images.py kitchen/*.jpg "Is the cup left of the sink?" --base-url URL --model NAME
 
-Without a question, three of the room's own questions are asked and compared with their truth. Image files may have their
-depth beside them (frame-000000.color.jpg with frame-000000.depth.png, 16 bit, millimetres). The offline backbone answers
-questions about rooms only; for anything else name an OpenAI-compatible endpoint.
+Without a question, three of the room's own questions are asked and compared with their truth. Image files may have
+their depth beside them (frame-000000.color.jpg with frame-000000.depth.png, 16 bit, millimetres). The offline backbone
+answers questions about rooms only; for anything else name an OpenAI-compatible endpoint.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="+", type=Path, help="a recording, or image files; then the question")
-    parser.add_argument("--base-url", default="", help="an OpenAI-compatible endpoint; without it the offline rules answer")
+    parser.add_argument(
+        "--base-url", default="", help="an OpenAI-compatible endpoint; without it the offline rules answer"
+    )
     parser.add_argument("--model", default="", help="the model's name there")
     parser.add_argument("--report", type=Path, default=Path("report.html"), help="where the page goes (%(default)s)")
     options = parser.parse_args()

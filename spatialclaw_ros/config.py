@@ -22,7 +22,7 @@ Section = TypeVar("Section")
 
 
 def option(default: Any, doc: str, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
-    """A dataclass field with what a parameter needs: its meaning, an inclusive range, or the values that it may take."""
+    """A dataclass field with what a parameter needs: its meaning, an inclusive range, or the values it may take."""
     return field(default=default, metadata={"doc": doc, "low": low, "high": high, "choices": choices})
 
 
@@ -137,7 +137,7 @@ class AgentConfig:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> AgentConfig:
-        """From flat dotted names, as a ROS node has them: {"buffer.seconds": 20.0, "cameras.head.image_topic": "/rgb"}."""
+        """From flat dotted names, as a ROS node has them, such as {"cameras.head.image_topic": "/rgb"}."""
         return cls.load(parameters)
 
 
@@ -154,7 +154,7 @@ class Parameter:
 
 
 def parameters(section: Any = None, prefix: str = "") -> Iterator[Parameter]:
-    """Every leaf of a configuration (default: of `AgentConfig()`) but the cameras, whose names are not known beforehand.
+    """Every leaf of a configuration (default: of `AgentConfig()`) but the cameras, whose names are not known before.
 
     For one camera: `parameters(CameraConfig(), "cameras.head")`.
     """
@@ -290,11 +290,14 @@ def _of_type(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
             return float(value)
     elif isinstance(value, (str, Path)) and (str in kinds or Path in kinds):
         return Path(value) if Path in kinds else str(value)
-    elif isinstance(value, (list, tuple)) and any(typing.get_origin(kind) is tuple for kind in kinds):
-        if all(isinstance(each, str) for each in value):
-            return tuple(value)
+    elif isinstance(value, (list, tuple)) and tuple in map(typing.get_origin, kinds) and _are_texts(value):
+        return tuple(value)
     wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise ConfigurationError(f"{name} is {value!r} ({type(value).__name__}); expected a finite {wanted}")
+
+
+def _are_texts(values: list | tuple) -> bool:
+    return all(isinstance(each, str) for each in values)
 
 
 def _check_range(entry: Field, value: Any, name: str) -> None:

@@ -38,8 +38,8 @@ class SpatialAgent:
 
     config: an AgentConfig, None = the defaults. backbone, segmenter, pool, encoder: used instead of those that the
     configuration names; the agent closes them. One question is answered at a time; `run` may be called from any thread,
-    and waits its turn. `store` and `encoder` are for whoever feeds the frames, too: pictures that were encoded when their
-    frame arrived are found by the first request.
+    and waits its turn. `store` and `encoder` are for whoever feeds the frames, too: pictures that were encoded when
+    their frame arrived are found by the first request.
     Raises: ConfigurationError.
     """
 

@@ -73,7 +73,9 @@ def _typed(raw: Mapping[str, Any], context: AnswerContext, stamp: int) -> Answer
     }
     if wanted is AnswerType.NUMBER:
         number, stddev, unit = _number(value, raw, context)
-        return Answer(f"{number:.6g} {unit}".strip(), wanted, number=number, number_stddev=stddev, unit=unit, **place)
+        return Answer(
+            f"{_in_words(number)} {unit}".strip(), wanted, number=number, number_stddev=stddev, unit=unit, **place
+        )
     if wanted is AnswerType.CHOICE:
         index = _choice(value, context.choices)
         return Answer(context.choices[index], wanted, choice_index=index, **place)
@@ -109,7 +111,7 @@ def _number(value: Any, raw: Mapping[str, Any], context: AnswerContext) -> tuple
         match = _NUMBER.fullmatch(value)
         if not match:
             raise AnswerRefused(
-                f"ReturnAnswer got the text {value[:80]!r}; this question wants a number, such as ReturnAnswer(0.42, unit='m')."
+                f"ReturnAnswer got the text {value[:80]!r}; this question wants a number: ReturnAnswer(0.42, unit='m')."
             )
         value, said = float(match[1]), said or (match[2] or "").strip()
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -122,6 +124,11 @@ def _number(value: Any, raw: Mapping[str, Any], context: AnswerContext) -> tuple
     factor, unit = _unit(said, asked_unit(context.question))
     spread = -1.0 if stddev is None or not math.isfinite(stddev) else float(stddev) * factor
     return float(value) * factor, spread, unit
+
+
+def _in_words(number: float) -> str:
+    """Four digits that count, none of them in an exponent unless the number is tiny."""
+    return f"{number:.0f}" if abs(number) >= 1000 or number == round(number) else f"{number:.4g}"
 
 
 def _unit(said: str, asked: str) -> tuple[float, str]:
@@ -203,6 +210,6 @@ def _evidence(value: Any, context: AnswerContext) -> tuple[EvidenceFrame, ...]:
         indices = sorted(context.evidence)
         known = f"{indices[0]} to {indices[-1]}" if indices else "none"
         raise AnswerRefused(
-            f"evidence names {unknown[:5]!r:.80}; expected frame indices (item.frame_index), of which there are {known}."
+            f"evidence names {unknown[:5]!r:.80}; expected frame indices (item.frame_index); there are {known}."
         )
     return tuple(context.evidence[entry] for entry in dict.fromkeys(listed))

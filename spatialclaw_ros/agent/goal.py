@@ -29,7 +29,7 @@ def check_goal(
 ) -> None:
     """Raise BadGoal, with the code of the 1xx family that fits, for the first thing in `query` that cannot be served.
 
-    cameras: names of the cameras there are; frames: frame ids that answers may be given in. None = not known, not checked.
+    cameras: names of the cameras there are; frames: frame ids that answers may be given in. None = not checked.
     """
     _check_question(query.question, limits.max_question)
     _check_choices(query)
@@ -92,7 +92,7 @@ def _check_limits(query: Query, limits: LoopConfig) -> None:
     if not math.isfinite(query.time_limit) or not 0 <= query.time_limit <= limits.time_limit_cap:
         raise BadGoal(
             ErrorCode.BAD_LIMIT,
-            f"time_limit is {query.time_limit:g} s; expected above 0 to {limits.time_limit_cap:g}, or 0 for the default",
+            f"time_limit is {query.time_limit:g} s; expected up to {limits.time_limit_cap:g}, or 0 for the default",
         )
     if len(query.session_id) > MAX_SESSION_ID:
         raise BadGoal(
@@ -135,7 +135,9 @@ def _picture_problem(data: bytes) -> str:
         header = read_header(memoryview(data))
     except ImageError as error:
         return f"cannot be read ({error})"
-    if header.width * header.height > MAX_REFERENCE_PIXELS:  # before decoding: a small file can claim gigabytes of pixels
+    if (
+        header.width * header.height > MAX_REFERENCE_PIXELS
+    ):  # before decoding: a small file can claim gigabytes of pixels
         return f"claims {header.width}x{header.height} pixels"
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)

@@ -145,7 +145,7 @@ class GoalSetup:
         )
 
     def _key_frames(self, snapshot: Snapshot, trace: TraceWriter | None) -> list[KeyFrame]:
-        """The pictures for the first request; for a backbone that sees none, a few for the trace, made on its thread."""
+        """The pictures for the first request; for a backbone that sees none, a few for the trace."""
         frames, encoder = snapshot.frames, self._encoder
         if not self._backbone.sees_pictures:
             if trace is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spatialclaw_ros.agent.request_images import DecodedFrames
 from spatialclaw_ros.agent.requests import GoalContext, Requests
 from spatialclaw_ros.agent.sessions import Session, Sessions, Starting
 from spatialclaw_ros.errors import KernelError
@@ -19,8 +20,8 @@ MAX_RESTARTS = 3
 class KernelRunner:
     """The kernel of one goal: started at once, replaced when it dies, given back by `end`.
 
-    `work` is set when the goal is cancelled or ends, and by this class when the kernel cannot be started: whoever waits for
-    the model wakes then, and `failure` says why.
+    `work` is set when the goal is cancelled or ends, and by this class when the kernel cannot be started: whoever waits
+    for the model wakes then, and `failure` says why.
     """
 
     def __init__(
@@ -48,7 +49,10 @@ class KernelRunner:
         self._starting = self._begin()
 
     def run(self, code: str, step: int) -> CellResult:
-        """Run one cell within its own and the goal's limit. Raises: what starting the kernel raised, Canceled, TimeLimitReached."""
+        """Run one cell within its own and the goal's limit.
+
+        Raises: what starting the kernel raised, Canceled, TimeLimitReached.
+        """
         session = self._ready()
         self._context.step = step
         timeout = min(self._cell_timeout, self._context.deadline.remaining())
@@ -82,7 +86,7 @@ class KernelRunner:
         if self._session is None:
             session = self._starting.wait(self._context.cancel, self._context.deadline)
             self.sandbox_level = session.kernel.sandbox_level
-            self._context.frames = session.frames
+            self._context.frames = DecodedFrames(session.frames)
             self._requests.serve(session.kernel.id, self._context)
             self._session = session
         return self._session

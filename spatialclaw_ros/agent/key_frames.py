@@ -54,7 +54,7 @@ def choose_key_frames(frames: Sequence[Frame], most: int) -> list[int]:
 
 
 def encode_key_frames(frames: Sequence[Frame], positions: Sequence[int], encoder: Encoder) -> list[KeyFrame]:
-    """The pictures of the chosen frames; a frame whose picture cannot be decoded is left out, and said so in the log."""
+    """The pictures of the chosen frames; one that cannot be decoded is left out, and the log says so."""
     encoded: list[KeyFrame] = []
     for position in positions:
         frame = frames[position]

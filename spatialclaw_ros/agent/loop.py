@@ -1,4 +1,4 @@
-"""GoalRun: one question through the five stages PLAN, GENERATE, EXECUTE, OBSERVE, DECIDE until an answer or the budget's end."""
+"""GoalRun: one question through PLAN, GENERATE, EXECUTE, OBSERVE and DECIDE until an answer or the budget's end."""
 
 from __future__ import annotations
 
@@ -101,8 +101,9 @@ class GoalRun:
             failures = failures + 1 if step.problem else 0
             if failures >= self.limits.max_failures:
                 return self._give_up(failures, step)
-        message = f"no valid answer within {self.max_steps} cells"
-        return ErrorCode.NO_ANSWER, message, self._best_effort()
+        if not self.any_cell:
+            return self._give_up(failures, step)
+        return ErrorCode.NO_ANSWER, f"no valid answer within {self.max_steps} cells", self._best_effort()
 
     def _step(self, number: int) -> tuple[Step, Answer | None]:
         """One GENERATE, EXECUTE, OBSERVE, DECIDE round."""
@@ -117,7 +118,8 @@ class GoalRun:
         answer, problem = self._decide(parsed, result)
         step = Step(
             number, parsed.purpose, parsed.reasoning, parsed.next_goal, parsed.code, reply.text, result, problem,
-            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens, request_bytes=reply.request_bytes,
+            prompt_tokens=reply.prompt_tokens, completion_tokens=reply.completion_tokens,
+            request_bytes=reply.request_bytes,
             seconds_backbone=seconds_backbone, seconds_cell=result.duration if result else 0.0,
         )  # fmt: skip
         if answer is None:
@@ -191,7 +193,7 @@ class GoalRun:
         return ErrorCode.TOO_MANY_FAILURES, message, self._best_effort()
 
     def _best_effort(self) -> Answer | None:
-        """The last answer that was submitted, even though it did not fit: as asked if possible, else as it was given."""
+        """The last answer that was submitted, though it did not fit: as asked if possible, else as it was given."""
         if self.candidate is None:
             return None
         for answer_type in (self.context.type, AnswerType.ANY, AnswerType.TEXT):
@@ -237,6 +239,6 @@ def _failure(result: CellResult) -> str:
             return "The cell was interrupted; send it again or a shorter one."
         case _:
             return (
-                "The kernel ended and a fresh one was started: every variable is gone, InputImages and the tools are back. "
+                "The kernel ended and a fresh one was started: variables are gone, InputImages and the tools are back. "
                 "Use less memory, and define again what you need."
             )

@@ -42,14 +42,14 @@ def point_of(
 def objects_of(
     raw: Mapping[str, Any], wanted: AnswerType, context: AnswerContext, stamp: int
 ) -> tuple[ObjectAnswer, ...]:
-    """The answer's objects in the target frame. An empty list is an answer ("there are none"). Raises: AnswerRefused."""
+    """The answer's objects in the target frame; an empty list says that there are none. Raises: AnswerRefused."""
     given = raw.get("objects")
     if given is None and wanted is AnswerType.OBJECTS and isinstance(raw.get("value"), (list, tuple)):
         given = raw["value"]
     if given is None:
         if wanted is AnswerType.OBJECTS:
             raise AnswerRefused(
-                "This question wants objects; pass objects=[{'label': ..., 'position': (x, y, z), 'size': (x, y, z)}, ...] "
+                "This question wants objects; pass objects=[{'label': ..., 'position': (x, y, z), 'size': (x, y, z)}] "
                 "in metres and frame='...'."
             )
         return ()

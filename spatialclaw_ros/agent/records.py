@@ -28,9 +28,9 @@ Stage = Literal["plan", "generate", "execute", "observe", "decide"]
 
 @dataclass(frozen=True)
 class Query:
-    """A question and its limits. Times are ROS time in nanoseconds, 0 = open; time_limit is steady-clock seconds, 0 = default.
+    """A question and its limits. Times are ROS time in nanoseconds, 0 = open; time_limit: steady seconds, 0 = default.
 
-    reference_images: encoded JPEG or PNG files. cameras: names, empty = all. target_frame: "" = the configured fixed frame.
+    reference_images: encoded JPEG or PNG files. cameras: names, empty = all. target_frame: "" = the fixed frame.
     """
 
     question: str
@@ -48,7 +48,7 @@ class Query:
 
 @dataclass(frozen=True)
 class ObjectAnswer:
-    """An object of an answer: centre (3,) and quaternion xyzw (4,) in the answer's frame, size (3,) metres, score in [0, 1]."""
+    """An object: centre (3,) and quaternion xyzw (4,) in the answer's frame, size (3,) metres, score in [0, 1]."""
 
     label: str
     position: tuple[float, float, float]
@@ -70,7 +70,7 @@ class EvidenceFrame:
 class Answer:
     """A validated answer. `text` always says it in words; the other fields are set according to `type`.
 
-    number is in `unit`; number_stddev < 0 = unknown; confidence in [0, 1], < 0 = unknown; point is in metres in `frame`.
+    number is in `unit`; number_stddev < 0 = unknown; confidence in [0, 1], < 0 = unknown; point: metres in `frame`.
     """
 
     text: str
@@ -108,7 +108,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One GENERATE-EXECUTE-OBSERVE round. `problem` says why the reply had no runnable cell or the answer was refused."""
+    """One GENERATE-EXECUTE-OBSERVE round. `problem`: why no cell ran, it failed, or its answer was refused."""
 
     number: int
     purpose: str

@@ -1,4 +1,4 @@
-"""What a model's reply holds: purpose, reasoning, next goal and one runnable cell, or the one sentence that says what is wrong."""
+"""What a model's reply holds: purpose, reasoning, next goal and one runnable cell, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASK_FOR_CELL = "Reply with the lines Purpose:, Reasoning: and Next goal:, then e
 
 @dataclass(frozen=True)
 class ParsedReply:
-    """A reply taken apart. `problem` is empty exactly when `code` can be run; `text` is the reply without thinking blocks."""
+    """A reply taken apart. `problem` is empty exactly when `code` can be run; `text` is without thinking."""
 
     text: str
     purpose: str = ""
@@ -85,12 +85,12 @@ def _one_cell(text: str, blocks: list[tuple[str, str]]) -> tuple[str, str]:
     if len(cells) > 1:
         return (
             "",
-            f"Your reply has {len(cells)} code blocks, and none was run; send one ```python block with everything to run.",
+            f"Your reply has {len(cells)} code blocks, and none was run; send one ```python block with it all.",
         )
     if not cells:
         return (
             "",
-            f"Your reply has no code block, so nothing was run. {ASK_FOR_CELL} To answer, call ReturnAnswer(...) in it.",
+            f"Your reply has no code block, so nothing ran. {ASK_FOR_CELL} To answer, call ReturnAnswer(...) in it.",
         )
     return cells[0], ""
 

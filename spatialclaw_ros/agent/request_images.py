@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -24,6 +25,9 @@ MODEL_SIDE = 1280
 
 JPEG_QUALITY = 90
 
+MAX_DECODED = 32
+"""Frames whose pixels and depth are kept decoded for the next request: 70 MB at 640x480."""
+
 
 @dataclass(frozen=True)
 class ImageOfRequest:
@@ -35,8 +39,30 @@ class ImageOfRequest:
     frame: Frame | None = None
 
 
+class DecodedFrames(Mapping[int, Frame]):
+    """Frames by index, as copies of which the last few used stay decoded: a goal may hold more than fit in memory."""
+
+    def __init__(self, frames: Mapping[int, Frame], most: int = MAX_DECODED) -> None:
+        self._frames = frames
+        self._most = most
+        self._recent: OrderedDict[int, Frame] = OrderedDict()
+
+    def __getitem__(self, index: int) -> Frame:
+        frame = self._recent.pop(index, None) or replace(self._frames[index])
+        self._recent[index] = frame
+        if len(self._recent) > self._most:
+            self._recent.popitem(last=False)
+        return frame
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
 def image_of(reference: Any, frames: Mapping[int, Frame]) -> ImageOfRequest:
-    """The image behind an ImageRef: {"frame": index} or {"shape": [h, w, 3], "data": RGB bytes}. Raises: ToolError, ImageError."""
+    """The image behind {"frame": index} or {"shape": [h, w, 3], "data": RGB bytes}. Raises: ToolError, ImageError."""
     if not isinstance(reference, Mapping):
         raise ToolError(f"an image is {type(reference).__name__}; expected a frame's number or pixels")
     if "frame" in reference:
@@ -58,7 +84,7 @@ def image_of(reference: Any, frames: Mapping[int, Frame]) -> ImageOfRequest:
 
 
 def picture_of(image: ImageOfRequest) -> Picture:
-    """The image as a model gets it: a frame's own JPEG where it has a usable one, else a new one of at most MODEL_SIDE."""
+    """The image as a model gets it: a frame's own JPEG where that is usable, else a new one of at most MODEL_SIDE."""
     if image.frame is not None and image.frame.color_payload.data[:2] == JPEG_MAGIC:
         header = read_header(image.frame.color_payload.data)
         if max(header.width, header.height) <= MODEL_SIDE:

@@ -1,4 +1,4 @@
-"""Requests: what a cell may ask of the node (segment, locate, ask); every parameter is checked, since cells are not trusted."""
+"""Requests: what a cell may ask of the node (segment, locate, ask); every parameter is checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ MAX_VLM_IMAGES = 16
 MAX_POINTS = 256
 
 ShareArray = Callable[[Any, np.ndarray], dict[str, Any]]
-"""(kernel session, array) -> reference {"file", "dtype", "shape"} that the kernel can map (kernel.results.share_array)."""
+"""(kernel session, array) -> {"file", "dtype", "shape"}, which the kernel can map (kernel.results.share_array)."""
 
 
 class Vision(Protocol):
@@ -76,7 +77,7 @@ class GoalContext:
 class Requests:
     """The kernel pool's BrokerHandler: `requests(method, params, session, cancel) -> result`.
 
-    Raises: ToolError, PerceptionError, BackboneError, Canceled, TimeLimitReached; the broker passes name and message on.
+    Raises: ToolError, PerceptionError, BackboneError, Canceled, TimeLimitReached; the broker passes them on by name.
     """
 
     backbone: Backbone
@@ -182,12 +183,16 @@ def _announce(context: GoalContext, frame: Frame | None, prompt: Prompt, found: 
 def _either(first: CancelToken, second: CancelToken) -> Iterator[CancelToken]:
     """A token that is set as soon as one of the two is."""
     token = CancelToken()
-    undo = [each.on_cancel(lambda each=each: token.cancel(each.reason)) for each in (first, second)]
+    undo = [each.on_cancel(partial(_pass_on, each, token)) for each in (first, second)]
     try:
         yield token
     finally:
         for unregister in undo:
             unregister()
+
+
+def _pass_on(source: CancelToken, target: CancelToken) -> None:
+    target.cancel(source.reason)
 
 
 def _prompt(params: dict[str, Any]) -> Prompt:

@@ -18,8 +18,8 @@ def session_snapshot(
 ) -> Snapshot:
     """The snapshot of a library call.
 
-    frames: None or the very frames of the session's last question = its snapshot again. Other frames without an index are
-    numbered on from the session's highest, so that an index keeps its meaning for variables made from it.
+    frames: None or the very frames of the session's last question = its snapshot again. Other frames without an index
+    are numbered on from the session's highest, so that an index keeps its meaning for variables made from it.
     Raises: NoFrames for None without a session that has some, and for an empty list.
     """
     if isinstance(frames, Snapshot):
@@ -44,7 +44,7 @@ def session_snapshot(
 
 
 def window(snapshot: Snapshot, query: Query) -> Snapshot:
-    """The frames of the asked cameras with stamps in [start_time, end_time]; the snapshot itself where that is all of it."""
+    """The frames of the asked cameras with stamps in [start_time, end_time]; the snapshot itself where that is all."""
     kept = [
         frame
         for frame in snapshot.frames

@@ -46,7 +46,7 @@ class Session:
     snapshot: Snapshot | None = None
 
     def remember_frames(self, frames: Sequence[Frame]) -> None:
-        """Let cells name these frames, too; copies, so that what one goal decoded is not kept for the next."""
+        """Let cells name these frames, too; copies, since the caller's may hold decoded pixels."""
         for frame in frames:
             self.frames.pop(frame.index, None)
             self.frames[frame.index] = replace(frame)
@@ -81,7 +81,7 @@ class Sessions:
     ) -> Starting:
         """Take or start the kernel and bring the goal's frames into it, on a thread of its own.
 
-        info: what the kernel's side gets to know besides the frames (JSON). files: further files that it can read, by name.
+        info: what the kernel's side gets to know besides the frames (JSON). files: more that it can read, by name.
         """
         return Starting(self._workers.submit(self._begin, session_id, snapshot, info, files, cancel, deadline))
 
@@ -117,8 +117,6 @@ class Sessions:
         if not session.id or not session.kernel.alive:
             self.discard(session)
             return
-        for index, frame in session.frames.items():
-            session.frames[index] = replace(frame)  # without what was decoded for the goal
         with self._lock:
             dropped = [self._kept.pop(session.id)] if session.id in self._kept else []
             self._kept[session.id] = session

@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 class TraceWriter:
-    """Records of one goal. Every method returns at once; a disk that fails is logged and costs the trace, not the goal."""
+    """Records of one goal. Methods return at once; a disk that fails is logged and costs the trace, not the goal."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -88,7 +88,7 @@ class TraceWriter:
 
 
 def open_trace(config: TraceConfig) -> TraceWriter | None:
-    """A new goal's folder, after the oldest beyond `config.keep` went; None where traces are off or cannot be written."""
+    """A new goal's folder; the oldest beyond `config.keep` go. None where traces are off or cannot be written."""
     if config.keep == 0:
         return None
     now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")

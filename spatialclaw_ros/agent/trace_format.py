@@ -1,6 +1,6 @@
 """The trace's format: one JSON object per line with "v" and "type"; pictures are files of their own, named by content.
 
-Types, in order: goal, key_frames, message and plan and step as they happen, result. Readers skip types that they do not know.
+Types: goal first, then key_frames, message, plan and step as they happen, result last. Readers skip unknown types.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PictureFolder:
 
 
 def dump_line(record: dict[str, Any], pictures: PictureFolder) -> bytes:
-    """One line: data classes as objects, enums by name, bytes as {"file": name}, numbers that are not finite as null."""
+    """One line: data classes as objects, enums by name, bytes as {"file": name}, what is not finite as null."""
     return orjson.dumps(_plain(record, pictures), option=orjson.OPT_NON_STR_KEYS) + b"\n"
 
 
@@ -154,7 +154,7 @@ def _typed(hint: Any, value: Any, folder: Path) -> Any:
         return hint(**{key: _typed(hints[key], each, folder) for key, each in value.items() if key in hints})  # type: ignore[operator]
     if origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_typed(kind, each, folder) for kind, each in zip(kinds, value))
+        return tuple(_typed(kind, each, folder) for kind, each in zip(kinds, value, strict=True))
     if hint is bytes:
         return _read_picture(folder, value["file"])
     if isinstance(hint, type) and issubclass(hint, IntEnum):

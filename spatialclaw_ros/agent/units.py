@@ -58,7 +58,7 @@ def asked_unit(question: str) -> str:
 
 
 def conversion(source: str, target: str) -> float | None:
-    """What a value in `source` is multiplied by to be in `target` (canonical names); None when they measure different things."""
+    """The factor from `source` to `target` (canonical names); None when they measure different things."""
     source_kind, source_factor, _ = _UNITS[source]
     target_kind, target_factor, _ = _UNITS[target]
     return source_factor / target_factor if source_kind == target_kind else None

@@ -30,7 +30,7 @@ MAX_TEXT = 20_000
 
 @dataclass(frozen=True)
 class ReportItem:
-    """One question of a report. truth: the right answer in words; right: the verdict, None = not judged; detail: why."""
+    """One question of a report. truth: the right answer in words; right: None = not judged; detail: why."""
 
     result: QueryResult
     truth: str = ""
@@ -43,7 +43,7 @@ def write_report(
 ) -> Path:
     """Write the page and return its path. Whatever a model, a user or a scene wrote is escaped.
 
-    items: results, with or without truth, or paths of traces. Key frames are taken from a result's trace where it still is.
+    items: results, with or without truth, or paths of traces. Key frames come from a result's trace while it is there.
     out: the page's path; a folder gets a report.html.
     Raises: RecordingError for a path that is no trace; OSError where `out` cannot be written.
     """

@@ -25,6 +25,7 @@ from spatialclaw_ros.limits import CancelToken, Deadline
 
 _ids = itertools.count()
 
+
 class FakeKernel:
     """Runs nothing: every cell's result comes from the pool's script."""
 
@@ -127,7 +128,9 @@ def agent_with(
 
     config = AgentConfig.load({"loop": {"planning": False, **loop}, "trace": {"folder": str(tmp_path / "traces")}})
     backbone = replies if isinstance(replies, ScriptedBackbone) else ScriptedBackbone(replies)
-    agent = SpatialAgent(config, backbone, FakeSegmenter(), pool=FakePool(script, tmp_path / "kernels"), encoder=FakeEncoder())
+    agent = SpatialAgent(
+        config, backbone, FakeSegmenter(), pool=FakePool(script, tmp_path / "kernels"), encoder=FakeEncoder()
+    )
     return agent
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from agent.loop_fakes import cell, frames
+
 from spatialclaw_ros.agent.agent import SpatialAgent
 from spatialclaw_ros.agent.records import Event
 from spatialclaw_ros.agent.requests import MaskEvent
@@ -32,7 +32,9 @@ def real_agent(tmp_path: Path, replies: list, **kernel: object) -> SpatialAgent:
 def test_a_question_is_measured_with_masks_depth_and_poses(tmp_path: Path) -> None:
     masks: list[MaskEvent] = []
     replies = [
-        cell("mask = SAM3.segment_image_by_text(InputImages[0], 'wall')\nprint(mask)\nshow(InputImages[1], label='look')"),
+        cell(
+            "mask = SAM3.segment_image_by_text(InputImages[0], 'wall')\nprint(mask)\nshow(InputImages[1], label='look')"
+        ),
         cell("area = int(mask[0][0].sum())\nd = float(np.nanmedian(InputImages[0].depth[mask[0][0]]))\nprint(area, d)"),
         cell("ReturnAnswer(d * 100, unit='cm', point=(0, 0, d), frame='front_optical', stddev=1.0, evidence=[0])"),
     ]
@@ -44,12 +46,17 @@ def test_a_question_is_measured_with_masks_depth_and_poses(tmp_path: Path) -> No
     assert result.answer.point == pytest.approx((0.0, 0.0, 2.0))
     assert [picture.frame_index for picture in result.steps[0].result.pictures] == [1]
     assert result.steps[1].result.stdout.strip() == "1024 2.0"
-    assert [(event.label, event.frame.index, event.masks.shape, event.step) for event in masks] == [("wall", 0, (1, 48, 64), 1)]
+    assert [(event.label, event.frame.index, event.masks.shape, event.step) for event in masks] == [
+        ("wall", 0, (1, 48, 64), 1)
+    ]
     assert result.sandbox_level in ("bwrap", "landlock")
 
 
 def test_a_session_keeps_variables_frames_and_what_was_asked(tmp_path: Path) -> None:
-    replies = [cell("d = 2.0\nReturnAnswer(d, unit='m')"), cell("ReturnAnswer(2 * d, unit='m', evidence=[len(InputImages) - 1])")]
+    replies = [
+        cell("d = 2.0\nReturnAnswer(d, unit='m')"),
+        cell("ReturnAnswer(2 * d, unit='m', evidence=[len(InputImages) - 1])"),
+    ]
     with real_agent(tmp_path, replies) as agent:
         first = agent.ask(QUESTION, frames(3), session_id="kitchen")
         second = agent.ask("And twice as far?", session_id="kitchen")

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-
 from agent.loop_fakes import frames
+
 from spatialclaw_ros.agent.answers import AnswerContext, validate_answer
 from spatialclaw_ros.agent.places import quaternion_from, rotation_from
 from spatialclaw_ros.agent.records import Answer, AnswerType, EvidenceFrame
@@ -27,7 +27,9 @@ def check(
     **raw: object,
 ) -> Answer:
     evidence = {frame.index: EvidenceFrame(frame.camera, frame.stamp, frame.index) for frame in SNAPSHOT}
-    return validate_answer(raw, AnswerContext(question, answer_type, choices, target, SnapshotFrames(SNAPSHOT), evidence))
+    return validate_answer(
+        raw, AnswerContext(question, answer_type, choices, target, SnapshotFrames(SNAPSHOT), evidence)
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,9 @@ def test_units_of_one_kind_convert_and_others_do_not() -> None:
     assert (unit_name(" Metres "), unit_name("mugs")) == ("m", None)
 
 
-@pytest.mark.parametrize(("value", "unit", "number"), [(90, "cm", 0.9), ("0.9 m", None, 0.9), ("about 900 mm", None, 0.9), (0.9, None, 0.9)])
+@pytest.mark.parametrize(
+    ("value", "unit", "number"), [(90, "cm", 0.9), ("0.9 m", None, 0.9), ("about 900 mm", None, 0.9), (0.9, None, 0.9)]
+)
 def test_a_number_arrives_in_the_asked_unit(value: object, unit: str | None, number: float) -> None:
     answer = check("How far, in metres?", AnswerType.NUMBER, value=value, unit=unit)
     assert answer.number == pytest.approx(number)

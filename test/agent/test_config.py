@@ -32,7 +32,9 @@ def test_a_ros_parameter_file_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_dotted_names_of_ros_parameters_are_nested() -> None:
-    config = AgentConfig.from_parameters({"loop.max_steps": 3, "cameras.head.image_topic": "/a", "cameras.arm.image_topic": "/b"})
+    config = AgentConfig.from_parameters(
+        {"loop.max_steps": 3, "cameras.head.image_topic": "/a", "cameras.arm.image_topic": "/b"}
+    )
     assert (config.loop.max_steps, sorted(config.cameras)) == (3, ["arm", "head"])
 
 

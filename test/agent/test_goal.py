@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from agent.loop_fakes import agent_with, answering, cell, frames
+
 from spatialclaw_ros.agent.goal import check_goal
 from spatialclaw_ros.agent.records import AnswerType, Query
 from spatialclaw_ros.config import LoopConfig
@@ -64,7 +64,9 @@ def test_the_nearest_known_name_is_suggested() -> None:
 
 
 def test_a_good_goal_passes() -> None:
-    query = replace(GOOD, reference_images=(JPEG, PNG), cameras=("front",), target_frame="map", start_time=3, end_time=9)
+    query = replace(
+        GOOD, reference_images=(JPEG, PNG), cameras=("front",), target_frame="map", start_time=3, end_time=9
+    )
     check_goal(query, LoopConfig(), {"front"}, {"odom", "map"})
 
 
@@ -99,5 +101,5 @@ def test_cameras_and_window_choose_the_frames(tmp_path: Path) -> None:
     with agent_with(tmp_path, [cell("a")], [answering(1.0)]) as agent:
         both = frames(4, "front") + frames(4, "rear", start=100.5)
         agent.ask("How far?", both, cameras=("rear",), start_time=int(101e9), end_time=int(103e9))
-        (begun, _info), = agent._pool.kernels[0].begun
+        ((begun, _info),) = agent._pool.kernels[0].begun
     assert [(frame.camera, frame.stamp / 1e9) for frame in begun] == [("rear", 101.5), ("rear", 102.5)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
 import pytest
-
 from agent.loop_fakes import agent_with, answering, cell, frames, problems
+
 from spatialclaw_ros.agent.records import AnswerType, Event
 from spatialclaw_ros.backbones.chat import Picture, Reply
 from spatialclaw_ros.errors import (
@@ -27,7 +28,9 @@ FAILED = CellResult("error", error=CellError("ValueError", "no mask", 2, "ValueE
 
 def test_stages_come_in_order_with_purpose_code_and_output(tmp_path: Path) -> None:
     events: list[Event] = []
-    with agent_with(tmp_path, ["First look.", cell("x = 1"), cell("ReturnAnswer(0.5)")], [OK, answering(0.5)], planning=True) as agent:
+    with agent_with(
+        tmp_path, ["First look.", cell("x = 1"), cell("ReturnAnswer(0.5)")], [OK, answering(0.5)], planning=True
+    ) as agent:
         result = agent.ask(QUESTION, frames(), listener=events.append)
     assert result.ok
     assert [event.stage for event in events] == ["plan", "plan"] + ["generate", "execute", "observe", "decide"] * 2
@@ -49,7 +52,7 @@ def test_conversation_only_ever_grows(tmp_path: Path) -> None:
     backbone = ScriptedBackbone(["plan", cell("a"), cell("b"), cell("c")])
     with agent_with(tmp_path, backbone, [OK, FAILED, answering(1.0)], planning=True) as agent:
         agent.ask(QUESTION, frames())
-    for earlier, later in zip(backbone.calls, backbone.calls[1:]):
+    for earlier, later in itertools.pairwise(backbone.calls):
         assert later.messages[: len(earlier.messages)] == earlier.messages
 
 
@@ -78,7 +81,13 @@ def test_no_picture_goes_to_a_backbone_that_sees_none(tmp_path: Path) -> None:
     shown = CellResult("ok", pictures=(ShownPicture(b"\xff\xd8", "image/jpeg", "overlay"),))
     with agent_with(tmp_path, backbone, [shown, answering(1.0)]) as agent:
         agent.ask(QUESTION, frames())
-    assert not [part for call in backbone.calls for message in call.messages for part in message.parts if isinstance(part, Picture)]
+    assert not [
+        part
+        for call in backbone.calls
+        for message in call.messages
+        for part in message.parts
+        if isinstance(part, Picture)
+    ]
 
 
 def test_tags_of_the_agreement_stand_in_the_prompts(tmp_path: Path) -> None:
@@ -299,7 +308,7 @@ def test_a_kernel_that_dies_is_replaced_within_the_goal(tmp_path: Path) -> None:
         result = agent.ask(QUESTION, frames())
         assert result.ok
         assert len(agent._pool.kernels) == 2
-        assert "every variable is gone" in backbone.calls[1].messages[-1].text
+        assert "variables are gone" in backbone.calls[1].messages[-1].text
 
 
 def test_a_defect_becomes_an_internal_error_and_the_next_goal_is_served(tmp_path: Path) -> None:
@@ -322,7 +331,22 @@ def test_a_listener_that_fails_does_not_fail_the_goal(tmp_path: Path) -> None:
 
 
 def test_tokens_of_plan_and_steps_are_added_up(tmp_path: Path) -> None:
-    replies = [Reply("plan", prompt_tokens=10, completion_tokens=1), Reply(cell("a"), prompt_tokens=20, completion_tokens=2)]
+    replies = [
+        Reply("plan", prompt_tokens=10, completion_tokens=1),
+        Reply(cell("a"), prompt_tokens=20, completion_tokens=2),
+    ]
     with agent_with(tmp_path, replies, [answering(1.0)], planning=True) as agent:
         result = agent.ask(QUESTION, frames())
     assert (result.prompt_tokens, result.completion_tokens) == (30, 3)
+
+
+def test_a_budget_of_replies_without_any_cell_ends_as_unusable(tmp_path: Path) -> None:
+    with agent_with(tmp_path, ["words"] * 2, []) as agent:
+        assert agent.ask(QUESTION, frames(), max_steps=2).error_code is ErrorCode.BACKBONE_UNUSABLE_REPLIES
+
+
+def test_a_goal_that_keeps_killing_kernels_is_given_up(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")] * 4, [CellResult("died")] * 4) as agent:
+        result = agent.ask(QUESTION, frames())
+    assert result.error_code is ErrorCode.KERNEL_FAILED
+    assert "kernel.memory_bytes" in result.error_message

@@ -31,7 +31,9 @@ def test_the_cell_is_found(reply: str) -> None:
 
 
 def test_purpose_reasoning_and_next_goal_are_read_through_markdown() -> None:
-    parsed = parse_reply(f"**Purpose:** look at\nthe mug\n- Reasoning: it is\n  red\nNEXT GOAL: measure\n```python\n{CODE}\n```")
+    parsed = parse_reply(
+        f"**Purpose:** look at\nthe mug\n- Reasoning: it is\n  red\nNEXT GOAL: measure\n```python\n{CODE}\n```"
+    )
     assert (parsed.purpose, parsed.reasoning, parsed.next_goal) == ("look at the mug", "it is red", "measure")
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-
 from agent.loop_fakes import frames
+
+from spatialclaw_ros.agent.request_images import DecodedFrames
 from spatialclaw_ros.agent.requests import GoalContext, MaskEvent, Requests, box_in_pixels
 from spatialclaw_ros.backbones import vlm
 from spatialclaw_ros.backbones.chat import Reply
@@ -27,12 +28,14 @@ BOX = {"image": {"frame": 0}, "prompt": {"box": [1, 2, 11, 12]}}
 class Served:
     """Requests of one kernel in a goal; shared arrays are kept as they are."""
 
-    def __init__(self, *replies: Any, sees: bool = True, segmenter: Any = None, on_masks: Any = None, seconds: float = 60) -> None:
+    def __init__(
+        self, *replies: Any, sees: bool = True, segmenter: Any = None, on_masks: Any = None, seconds: float = 60
+    ) -> None:
         self.backbone = ScriptedBackbone(list(replies), sees_pictures=sees)
         self.segmenter = segmenter or FakeSegmenter(boxes={"red mug": [(0, 0, 20, 10)]})
         self.requests = Requests(self.backbone, lambda _session, array: array, vlm, self.segmenter)
         self.cancel = CancelToken()
-        numbered = {number: frame for number, frame in enumerate(frames(3, index=0))}
+        numbered = dict(enumerate(frames(3, index=0)))
         self.requests.serve(KERNEL.id, GoalContext(numbered, self.cancel, Deadline(seconds), on_masks, step=4))
 
     def __call__(self, method: str, params: dict, cancel: CancelToken | None = None) -> dict:
@@ -41,7 +44,9 @@ class Served:
 
 def test_a_frame_is_segmented_with_its_depth_and_intrinsics() -> None:
     seen: list = []
-    segmenter = FakeSegmenter(maker=lambda image, prompt: seen.append(image) or FakeSegmenter().segment(image, prompt, CancelToken()))
+    segmenter = FakeSegmenter(
+        maker=lambda image, prompt: seen.append(image) or FakeSegmenter().segment(image, prompt, CancelToken())
+    )
     result = Served(segmenter=segmenter)("segment", BOX)
     assert (result["masks"].dtype, result["masks"].shape, int(result["masks"].sum())) == (np.uint8, (1, 48, 64), 100)
     assert (result["backend"], result["scores"]) == ("fake", [1.0])
@@ -59,7 +64,9 @@ def test_masks_are_announced_with_their_frame_and_step() -> None:
     events: list[MaskEvent] = []
     served = Served(on_masks=events.append)
     served("segment", {"image": {"frame": 2}, "prompt": {"text": "red mug"}})
-    assert [(event.label, event.frame.index, event.step, event.backend) for event in events] == [("red mug", 2, 4, "fake")]
+    assert [(event.label, event.frame.index, event.step, event.backend) for event in events] == [
+        ("red mug", 2, 4, "fake")
+    ]
 
 
 def test_a_listener_for_masks_that_fails_does_not_fail_the_cell() -> None:
@@ -125,8 +132,10 @@ def test_a_segmenter_that_locates_asks_the_backbone_for_the_box() -> None:
     served = Served("250 250 500 500")
     boxes: list = []
     served.requests.segmenter = FakeSegmenter(
-        maker=lambda image, prompt: boxes.append(served.requests.locate_box(image.color, prompt.text))
-        or FakeSegmenter().segment(image, prompt, CancelToken())
+        maker=lambda image, prompt: (
+            boxes.append(served.requests.locate_box(image.color, prompt.text))
+            or FakeSegmenter().segment(image, prompt, CancelToken())
+        )
     )
     served("segment", {"image": {"frame": 0}, "prompt": {"text": "mug"}})
     assert boxes == [(16.0, 12.0, 32.0, 24.0)]
@@ -173,3 +182,12 @@ def test_nothing_is_served_after_the_goal_or_its_time() -> None:
 def test_an_error_of_the_segmenter_keeps_its_type() -> None:
     with pytest.raises(PerceptionError, match="out of memory"):
         Served(segmenter=FakeSegmenter(error=PerceptionError("out of memory")))("segment", BOX)
+
+
+def test_only_the_last_frames_used_stay_decoded() -> None:
+    kept = DecodedFrames({frame.index: frame for frame in frames(5, index=0)}, most=2)
+    first = kept[0]
+    assert kept[0] is first
+    assert (kept[1].index, kept[2].index) == (1, 2)
+    assert kept[0] is not first
+    assert sorted(kept) == [0, 1, 2, 3, 4]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.loop_fakes import agent_with, answering, cell, frames
+
 from spatialclaw_ros.kernel.cell import CellResult
 
 

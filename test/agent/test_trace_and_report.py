@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from agent.loop_fakes import agent_with, answering, cell, frames
+
 from spatialclaw_ros.agent.records import QueryResult
 from spatialclaw_ros.agent.trace import remove_oldest
 from spatialclaw_ros.agent.trace_format import read_trace
@@ -33,7 +33,11 @@ def one_goal(tmp_path: Path, text: str = "measured", **fields: object) -> QueryR
         notes=(text,),
         duration=0.25,
     )
-    replies = [f"First {text}", f"Purpose: {text}\nReasoning: {text}\n```python\nx = '''{text}'''\n```", cell("ReturnAnswer(1.5)")]
+    replies = [
+        f"First {text}",
+        f"Purpose: {text}\nReasoning: {text}\n```python\nx = '''{text}'''\n```",
+        cell("ReturnAnswer(1.5)"),
+    ]
     with agent_with(tmp_path, replies, [shown, answering(1.5, stddev=0.1, evidence=[0, 2])], planning=True) as agent:
         return agent.ask(f"How far is it, in metres? {text}", frames(), **fields)
 
@@ -109,7 +113,15 @@ def test_a_report_is_one_page_without_anything_from_elsewhere(tmp_path: Path) ->
     page = write_report([ReportItem(result, "1.5 m", True, "off by 0 m")], tmp_path / "out" / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "url(" not in page
-    for text in ("How far is it, in metres?", "First measured", "1.5 m", "right", "off by 0 m", "evidence", "frames 0, 2"):
+    for text in (
+        "How far is it, in metres?",
+        "First measured",
+        "1.5 m",
+        "right",
+        "off by 0 m",
+        "evidence",
+        "frames 0, 2",
+    ):
         assert text in page
     assert page.count("data:image/jpeg;base64,") == 1 + 4
 
