@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -90,7 +90,6 @@ class Room:
     size: tuple[float, float, float]
     objects: tuple[RoomObject, ...]
     fittings: tuple[Fitting, ...]
-    notes: dict[str, float] = field(default_factory=dict)
 
     def named(self, name: str) -> tuple[RoomObject, ...]:
         """Every object with that name."""

@@ -13,7 +13,7 @@ from spatialclaw_ros.evaluation.rooms_palette import METAL, PAPER, Rgb
 
 @dataclass(frozen=True)
 class Part:
-    """A closed convex-ish mesh of a shape, in the shape's own frame.
+    """A closed piece of a shape, in the shape's own frame.
 
     triangles: (F, 3, 3) float64 metres. normals: (F, 3, 3) float64, one a corner. shade: brightness against the
     object's colour. tint: RGB of a part of another colour (a knob, a book), which does not count as part of the object.

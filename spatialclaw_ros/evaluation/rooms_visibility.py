@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatialclaw_ros.evaluation.rooms_objects import Room, RoomObject
-from spatialclaw_ros.evaluation.rooms_render import Picture, Surfaces, surfaces_of
+from spatialclaw_ros.evaluation.rooms_render import Picture, pixel_rays
+from spatialclaw_ros.evaluation.rooms_surfaces import Rays, Surfaces, surfaces_of
 from spatialclaw_ros.frames.camera import Intrinsics
 
 ENOUGH_PIXELS = 400
@@ -45,16 +46,13 @@ def coarse(camera: Intrinsics, step: int = 4) -> Intrinsics:
 
 
 class SightMeter:
-    """Measures with coarse pictures; alone(): the outline that an object would have if nothing stood before it."""
+    """Measures, with coarse pictures, what is seen of every object against its outline if nothing stood before it."""
 
     def __init__(self, room: Room, camera: Intrinsics) -> None:
         self._room = room
         self._camera = camera
         self._alone: list[Surfaces] = [surfaces_of(thing) for thing in room.objects]
-        rows, columns = np.mgrid[: camera.height, : camera.width]
-        self._rays = np.stack(
-            [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
-        )
+        self._rays = pixel_rays(camera)
         self._scale = (640 * 480) / (camera.width * camera.height)
 
     def measure(self, pictures: list[Picture], poses: list[np.ndarray], times: list[float]) -> Sight:
@@ -73,14 +71,11 @@ class SightMeter:
         """(H, W) bool: rays that would meet the object if it were alone. Rays are cast in the object's own frame."""
         view = np.linalg.inv(thing.pose(seconds)) @ pose
         directions = (self._rays.reshape(-1, 3) @ view[:3, :3].T).astype(np.float32)
-        middle = np.array([0.0, 0.0, thing.size[2] / 2]) - view[:3, 3]
-        reach = np.linalg.norm(thing.size) / 2 + 0.02
-        along = directions @ middle / np.einsum("ij,ij->i", directions, directions)
-        near = np.flatnonzero((np.linalg.norm(middle - along[:, None] * directions, axis=1) < reach) & (along > 0))
+        rays = Rays(np.broadcast_to(view[:3, 3].astype(np.float32), directions.shape).copy(), directions)
+        near = rays.near(np.array([0.0, 0.0, thing.size[2] / 2]), float(np.linalg.norm(thing.size) / 2 + 0.02))
         outline = np.zeros(len(directions), bool)
         if near.size:
-            origins = np.broadcast_to(view[:3, 3].astype(np.float32), (near.size, 3)).copy()
-            outline[near] = np.isfinite(self._alone[index].cast(origins, directions[near]).distance)
+            outline[near] = self._alone[index].hit(Rays(rays.origins[near], directions[near]))
         return outline.reshape(self._camera.height, self._camera.width)
 
 
@@ -94,10 +89,7 @@ class SeenSurfaces:
     """Gathers which points of the still objects' surfaces a recording shows, from every second pixel, to 5 mm."""
 
     def __init__(self, room: Room, camera: Intrinsics) -> None:
-        rows, columns = np.mgrid[: camera.height : 2, : camera.width : 2]
-        self._rays = np.stack(
-            [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
-        )
+        self._rays = pixel_rays(camera)[::2, ::2]
         self._clouds: dict[int, list[np.ndarray]] = {thing.number: [] for thing in room.objects if thing.motion is None}
 
     def add(self, picture: Picture, pose: np.ndarray) -> None:

@@ -26,13 +26,16 @@ MAX_SEEDS = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 0; 1 when fewer than --floor of the answers are right; 2 for what cannot be served."""
+    """Returns 0; 1 when fewer than --floor of the answers are right; 2 for what cannot be served; 130 when stopped."""
     options = _parser().parse_args(arguments)
     console = Console()
     try:
         outcomes = run.record(
             options.outcomes(options), options.out / "results.jsonl", lambda outcome: _tell(console, outcome)
         )
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; results so far are in {options.out / 'results.jsonl'}", file=sys.stderr)
+        return 130
     except (SpatialClawError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2

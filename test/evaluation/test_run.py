@@ -139,3 +139,14 @@ def test_a_bag_that_is_not_there_is_one_line_and_status_2(
     arguments = ["recording", str(tmp_path / "nowhere"), "--questions", str(tmp_path / "q.yaml")]
     assert run_command.main([*arguments, "--out", str(tmp_path)]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_stopped_evaluation_says_where_its_results_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_command.run, "record", interrupted)
+    assert run_command.main(["rooms", "--out", str(tmp_path)]) == 130
+    assert "results.jsonl" in capsys.readouterr().err
