@@ -58,20 +58,20 @@ class Conversation:
         self.messages.append(Message("assistant", (text or "(empty reply)",)))
 
 
-def system_prompt(workbench_reference: str, scene: Scene, max_steps: int, sees_pictures: bool) -> str:
+def system_prompt(workbench_reference: str, scene: Scene, sees_pictures: bool) -> str:
     """The rules, the same for every question of a node, so that a server can keep them cached."""
+    is_camera = any(scene.base_frame == frame.optical_frame for frame in scene.frames)  # pictures without a robot
     return render(
         "system",
         workbench_reference=workbench_reference,
         world_frame=neutralise(scene.world_frame),
-        base_frame=neutralise(scene.base_frame),
+        base_frame="" if is_camera else neutralise(scene.base_frame),
         gravity_aligned=scene.gravity_aligned,
         sees_pictures=sees_pictures,
-        max_steps_text=f"You have at most {max_steps} cells; most questions need three to six.",
     )
 
 
-def task_text(query: Query, scene: Scene, earlier: Sequence[tuple[str, str]] = ()) -> str:
+def task_text(query: Query, scene: Scene, max_steps: int, earlier: Sequence[tuple[str, str]] = ()) -> str:
     """The question, what the answer has to be, and what was recorded. Everything from outside is neutralised."""
     frames = scene.frames
     answer_type = effective_type(query)
@@ -92,6 +92,7 @@ def task_text(query: Query, scene: Scene, earlier: Sequence[tuple[str, str]] = (
         world_frame=neutralise(scene.world_frame),
         target_frame=neutralise(scene.target_frame),
         known_frames=", ".join(f"`{neutralise(name)}`" for name in scene.known_frames),
+        max_steps=max_steps,
         answer_unit=asked_unit(query.question) if answer_type in (AnswerType.NUMBER, AnswerType.ANY) else "",
         earlier=[(neutralise(q)[:500], neutralise(a)[:500]) for q, a in list(earlier)[-MAX_EARLIER:]],
     )

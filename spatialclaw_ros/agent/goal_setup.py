@@ -132,8 +132,8 @@ class GoalSetup:
                 query.question, effective_type(query), query.choices, target, places, _evidence(snapshot)
             ),
             limits=limits,
-            conversation=Conversation(system_prompt(workbench_reference(), scene, max_steps, sees)),
-            opening=task_text(query, scene, earlier),
+            conversation=Conversation(system_prompt(workbench_reference(), scene, sees)),
+            opening=task_text(query, scene, max_steps, earlier),
             first_parts=first_cell_parts(key_frames, _references(query) if sees else (), snapshot[0].stamp),
             max_steps=max_steps,
             deadline=deadline,

@@ -90,7 +90,7 @@ def test_the_rules_are_the_same_for_every_question(tmp_path: Path) -> None:
     backbone = ScriptedBackbone([cell("a"), cell("b")])
     with agent_with(tmp_path, backbone, [answering(1.0), answering(2.0)]) as agent:
         agent.ask("How far?", frames())
-        agent.ask("How wide?", frames(9))
+        agent.ask("How wide?", frames(9), max_steps=3)
     assert backbone.calls[0].messages[0] == backbone.calls[1].messages[0]
     rules = backbone.calls[0].messages[0].text
     for name in ("InputImages", "ReturnAnswer", "Reconstruct", "segment_image_by_text", "Geometry", "vlm.locate"):
@@ -107,6 +107,7 @@ def test_the_task_says_what_was_recorded_and_what_is_missing(tmp_path: Path) -> 
     assert "no transform from odom to cam" in text
     assert "No frame has metric depth" in text
     assert "wanted in cm" in text
+    assert "at most 16 cells" in text
 
 
 def test_even_positions_hold_first_and_last() -> None:
