@@ -17,7 +17,7 @@ WORK_SIDE = 220
 ROUNDS = 4
 MIN_FILL = 0.05
 ALONE_RIM, ALONE_FILL = 0.25, 0.2
-"""A thing stands alone in depth when it touches at most this share of the box's rim and fills at least that share of it."""
+"""A thing stands alone in depth when it touches at most this share of the box's rim and fills that much of the box."""
 SURE = 0.4
 """Share of the box's half axes within which everything is taken for the thing: colour registered only roughly to depth,
 or a thing coloured like what is behind it, would otherwise be lost."""

@@ -74,6 +74,8 @@ def fill_holes(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def transform(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Apply a (4, 4) transform to (..., 3) points, keeping their float type."""
     points = np.asarray(points)
-    kind = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
-    rotation, shift = matrix[:3, :3].astype(kind), matrix[:3, 3].astype(kind)
-    return points.reshape(-1, 3).astype(kind, copy=False).dot(rotation.T).reshape(points.shape) + shift
+    kind = np.float32 if points.dtype == np.float32 else np.float64
+    if points.size == 0:
+        return points.astype(kind)
+    rows = np.ascontiguousarray(points, kind).reshape(-1, 1, 3)
+    return cv2.transform(rows, matrix[:3].astype(np.float64)).reshape(points.shape)

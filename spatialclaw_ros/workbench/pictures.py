@@ -17,13 +17,14 @@ from spatialclaw_ros.workbench.masks import PerFrameMask, overlay
 
 MAX_SIDE = 1024
 JPEG_QUALITY = 85
-MASK_COLOUR = (255, 255, 255)
+RANGE_SAMPLE = 20_000
+"""Pixels that the range of a float map is taken from."""
 HOLE_COLOUR = (90, 90, 90)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """pixels: (H, W, 3) uint8 RGB; caption: what it is; frame_index and stamp (ns) of the frame it depicts, if any."""
+    """pixels: (H, W, 3) uint8 RGB or (H, W) uint8 grey; caption: what it is; frame_index, stamp (ns): of its frame."""
 
     pixels: np.ndarray
     caption: str = ""
@@ -63,9 +64,9 @@ def encode(shown: Shown) -> tuple[bytes, str, int, int]:
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    bgr = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     if shown.lossless:
-        ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+        ok, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     else:
         ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not ok:
@@ -108,10 +109,12 @@ def color_map(values: np.ndarray) -> tuple[np.ndarray, str]:
     finite = np.isfinite(values)
     if not finite.any():
         return np.full((*values.shape, 3), HOLE_COLOUR, np.uint8), "float map without a finite value"
-    sample = values[finite]
-    low, high = (float(v) for v in np.percentile(sample[:: max(1, sample.size // 50_000)], [1, 99]))
-    scale = 255.0 / (high - low) if high > low else 0.0
-    level = np.clip((np.where(finite, values, low) - low) * scale, 0, 255).astype(np.uint8)
+    step = max(1, round((values.size / RANGE_SAMPLE) ** 0.5))
+    sample = values[::step, ::step][finite[::step, ::step]]
+    low, high = (float(v) for v in np.percentile(sample if sample.size else values[finite], [1, 99]))
+    scale = np.float32(255.0 / (high - low) if high > low else 0.0)
+    with np.errstate(invalid="ignore"):  # a hole's level is whatever comes out; it is painted over
+        level = np.clip((values - np.float32(low)) * scale, 0, 255).astype(np.uint8)
     pixels = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     pixels[~finite] = HOLE_COLOUR
     holes = f", {100 * (1 - finite.mean()):.0f} % holes (grey)" if not finite.all() else ""
@@ -138,7 +141,7 @@ def _of_array(array: np.ndarray) -> list[Shown]:
             black = np.zeros((*array.shape[1:], 3), np.uint8)
             return [Shown(overlay(black, array), f"{len(array)} masks", lossless=True)]
         flat = array if array.ndim == 2 else array[..., 0]
-        return [Shown(flat[..., None] * np.array(MASK_COLOUR, np.uint8), f"mask, {int(flat.sum())} px", lossless=True)]
+        return [Shown(flat * np.uint8(255), f"mask, {int(flat.sum())} px", lossless=True)]
     single = array if array.ndim == 2 else array[..., 0] if array.shape[2] == 1 else None
     if single is not None and (array.dtype.kind == "f" or array.dtype.itemsize > 1):
         return [Shown(*color_map(single.astype(np.float32)))]
