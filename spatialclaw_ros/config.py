@@ -290,7 +290,9 @@ def _of_type(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
             return float(value)
     elif isinstance(value, (str, Path)) and (str in kinds or Path in kinds):
         return Path(value) if Path in kinds else str(value)
-    elif isinstance(value, (list, tuple)) and tuple in map(typing.get_origin, kinds) and _are_texts(value):
+    elif (
+        isinstance(value, (list, tuple)) and tuple in [typing.get_origin(kind) for kind in kinds] and _are_texts(value)
+    ):
         return tuple(value)
     wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise ConfigurationError(f"{name} is {value!r} ({type(value).__name__}); expected a finite {wanted}")
