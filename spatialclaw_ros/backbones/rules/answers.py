@@ -120,7 +120,7 @@ def answer_choice(question: Question, task: Task, checked: Observation, evidence
         "done",
         code(
             "answer_choice",
-            comment=f"What was found, in the words of the question about {english([name for name in question.names if name])}.",
+            comment=f"What was found about {english([name for name in question.names if name])}, as it was asked.",
             asserted=asserted,
             truth=yes,
             falsehood=no,

@@ -32,7 +32,8 @@ class RulesBackbone:
         deadline.raise_if_over()
         if purpose not in ("plan", "main"):
             raise BackboneError(
-                f"the rules backbone sees no pictures and cannot serve vlm requests ({purpose}); configure backbone.name openai"
+                f"the rules backbone sees no pictures and cannot serve vlm requests ({purpose}); "
+                f"configure backbone.name openai"
             )
         task = read_task(messages)
         question = parse_question(task.question, task.choices)

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from spatialclaw_ros.backbones.rules.phrases import Moment
+from spatialclaw_ros.backbones.rules.moments import Moment
 
 
 @dataclass(frozen=True)

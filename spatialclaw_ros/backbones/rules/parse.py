@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from spatialclaw_ros.backbones.rules.moments import find_moment
 from spatialclaw_ros.backbones.rules.parse_relations import (
     parse_depth_order,
     parse_egocentric,
     parse_nearer,
     parse_side,
 )
-from spatialclaw_ros.backbones.rules.phrases import find_moment, find_things, find_unit, tokenise, without_unit
+from spatialclaw_ros.backbones.rules.phrases import find_things, find_unit, tokenise, without_unit
 from spatialclaw_ros.backbones.rules.question import Question, not_understood
 from spatialclaw_ros.backbones.rules.reading import Reading
 from spatialclaw_ros.backbones.rules.words import singular
@@ -23,13 +24,15 @@ _MOTION = re.compile(
     r"\b(?:travel\w*|path|trajectory|track|route|move[ds]?|moving|cover\w*|go(?:es)?|went|drive|drove|driven|walk\w*|"
     r"displace\w*|journey|way|odometry)\b"
 )
+_BEGIN = r"(?:first|start|starting|started|initial|began|begins)"
+_FINISH = r"(?:last|end|ends|ended|final|finish\w*|stopped)"
 _DISPLACEMENT = re.compile(
-    r"\bdisplace\w*|straight|crow|\bnet\b|\b(?:first|start|starting|initial|began|begins|started)\b.*\b(?:last|end|ends|ended|"
-    r"final|finish\w*|stopped)\b|\b(?:last|end|ends|ended|final|finish\w*)\b.*\b(?:first|start\w*|initial|began|begins)\b"
+    rf"\bdisplace\w*|straight|crow|\bnet\b|\b{_BEGIN}\b.*\b{_FINISH}\b|\b{_FINISH}\b.*\b{_BEGIN}\b"
 )
 _SURFACE = re.compile(
-    r"\b(?:near|clos|short|small)(?:est)\s+(?:\w+\s+)?(?:surface|point|edge|side|part|distance|gap|spot|approach)s?\b|\bgap\b|"
-    r"\bclearance\b|\bsurface|\bedge[- ]to[- ]edge\b|\bminim(?:um|al)\s+(?:distance|gap|separation)|\bfree space\b"
+    r"\b(?:near|clos|short|small)(?:est)\s+(?:\w+\s+)?(?:surface|point|edge|side|part|distance|gap|spot|approach)s?\b|"
+    r"\b(?:gap|clearance)\b|\bsurface|\bedge[- ]to[- ]edge\b|\bminim(?:um|al)\s+(?:distance|gap|separation)|"
+    r"\bfree space\b"
 )
 _CENTRE = re.compile(r"\b(?:cent(?:re|er)s?|middles?|midpoints?|centroids?)\b")
 _FAR = re.compile(
@@ -38,7 +41,12 @@ _FAR = re.compile(
 _COUNT = re.compile(r"\bhow many\b|\bnumber of\b|\bcount\b|\bhow much\b")
 _COMPARATIVE = re.compile(r"\b(?:nearer|nearest|closer|closest|farther|farthest|further|furthest|near to|close to)\b")
 _STANCE = re.compile(
-    r"\b(?:facing|face|faces|look(?:s|ing)?\s+(?:at|to|toward|towards|in)|turned\s+to(?:wards?)?|heading\s+to\w*|oriented|standing|stand)\b"
+    r"\b(?:facing|face|faces|look(?:s|ing)?\s+(?:at|to|toward|towards|in)|turned\s+to(?:wards?)?|heading\s+to\w*|"
+    r"oriented|standing|stand)\b"
+)
+_COUNTED = re.compile(
+    r"\b(?:how many|number of|count)(?: of)?(?: the| all| different| separate| distinct)*(?P<name>(?: [a-z-]+){1,3}?)"
+    r"(?= (?:are|is|can|do|does|did|have|in|on|at|were|that|you)\b| [?.,]|$)"
 )
 _FLOOR = re.compile(r"\b(?:floor|ground)\b")
 _DIMENSIONS = (
@@ -88,13 +96,10 @@ def _camera_path(plain: str, unit: str) -> Question | None:
 def _parse_count(reading: Reading) -> Question:
     names = reading.objects
     if not names:  # "how many green chairs": no determiner, and perhaps no colour either
-        match = re.search(
-            r"\b(?:how many|number of|count)(?: of)?(?: the| all| different| separate| distinct)*((?: [a-z-]+){1,3}?)(?= (?:are|is|can|do|does|did|have|in|on|at|were|that|you)\b| [?.,]|$)",
-            reading.plain,
-        )
+        match = _COUNTED.search(reading.plain)
         if match is None:
             raise not_understood(reading.text, "it does not say what to count")
-        return Question("count", (singular(match[1].strip()),), unit="")
+        return Question("count", (singular(match["name"].strip()),), unit="")
     return Question("count", (singular(names[0].name),), moment=reading.moment, unit="")
 
 

@@ -1,4 +1,4 @@
-"""Finding the pieces of a question: the unit, the moment, and the phrases that name things."""
+"""Finding the pieces of a question: the unit, and the phrases that name things."""
 
 from __future__ import annotations
 
@@ -27,18 +27,6 @@ _UNIT = re.compile(
     rf"\bhow many (?P<many>{_UNIT_WORDS})s?\b|\b(?:in|as|to the nearest|number of|unit:?)\s+(?:whole\s+|a\s+)?"
     rf"(?P<asked>{_UNIT_WORDS})s?\b|[(\[]\s*(?:in\s+)?(?P<bracket>{_UNIT_WORDS})s?\s*[)\]]"
 )
-
-_PICTURE = r"(?:frame|picture|image|photo|shot|view)"
-_RECORDING = r"(?:\s+of\s+(?:the\s+|this\s+)?(?:whole\s+)?(?:recording|video|clip|sequence|run|film|footage|tour|bag))?"
-_LEAD = r"(?:\b(?:in|at|from|of|for|on|by)\s+)?(?:the\s+)?(?:very\s+)?"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When: frame number (negative counts from the end), a share of the recording from 0 to 1, or seconds from its start."""
-
-    kind: Literal["frame", "share", "seconds"]
-    value: float
 
 
 @dataclass(frozen=True)
@@ -70,42 +58,6 @@ def find_unit(text: str) -> str:
 def without_unit(text: str) -> str:
     """The question without the words that name the unit."""
     return _UNIT.sub(lambda match: "how far" if match["many"] else " ", text.lower())
-
-
-_MOMENTS: tuple[tuple[re.Pattern[str], Literal["frame", "share", "seconds"], float | None], ...] = (
-    (re.compile(rf"{_LEAD}(?:camera\s+)?{_PICTURE}\s*(?:number|no\.?|nr\.?|#|index)?\s*(\d+)\b"), "frame", None),
-    (re.compile(rf"{_LEAD}(\d+)(?:st|nd|rd|th)\s+{_PICTURE}\b{_RECORDING}"), "frame", -0.5),
-    (re.compile(rf"{_LEAD}(?:first|initial|opening)\s+(?:camera\s+)?(?:{_PICTURE}|moment|pose|position)\b{_RECORDING}"), "frame", 0),
-    (re.compile(rf"{_LEAD}(?:last|final|closing)\s+(?:camera\s+)?(?:{_PICTURE}|moment|pose|position)\b{_RECORDING}"), "frame", -1),
-    (re.compile(rf"{_LEAD}(?:start|beginning|outset){_RECORDING}\b"), "frame", 0),
-    (re.compile(rf"{_LEAD}end{_RECORDING}\b"), "frame", -1),
-    (re.compile(r"\b(?:when|as|where)\s+(?:the\s+)?(?:recording|video|clip|it|camera)\s+(?:starts|begins|started|began)\b"), "frame", 0),
-    (
-        re.compile(r"\b(?:when|as|where)\s+(?:the\s+)?(?:recording|video|clip|it|camera)\s+(?:ends|stops|finishes|ended|stopped|finished)\b"),
-        "frame",
-        -1,
-    ),
-    (re.compile(r"\binitially\b"), "frame", 0),
-    (re.compile(r"\bfinally\b"), "frame", -1),
-    (re.compile(rf"\b(?:half-?\s?way|mid-?way)(?:\s+(?:through|into))?(?:\s+the\s+(?:recording|video|clip|sequence|run))?|{_LEAD}middle\s+of\s+the\s+(?:recording|video|clip|sequence|run)\b"), "share", 0.5),
-    (re.compile(r"\b(?:at|after)\s+(?:t\s*=\s*)?(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\b(?:\s+(?:into|from|after)\s+(?:the\s+)?(?:start|recording|video)(?:\s+of\s+the\s+recording)?)?"), "seconds", None),
-    (re.compile(r"\b(\d+(?:\.\d+)?)\s*(?:s|sec|secs|seconds?)\s+(?:into|in|from|after)\b(?:\s+(?:the\s+)?(?:start|recording|video|clip)(?:\s+of\s+the\s+recording)?)?"), "seconds", None),
-)  # fmt: skip
-
-
-def find_moment(text: str) -> tuple[Moment | None, str]:
-    """The moment that a lower-case question names, and the question without those words."""
-    for pattern, kind, value in _MOMENTS:
-        match = pattern.search(text)
-        if match is None:
-            continue
-        said = float(match[1]) if match.groups() and match[1] else None
-        if said is None:
-            found = float(value or 0.0)
-        else:
-            found = said - 1 if value == -0.5 else said  # "the 12th frame" is frame 11 when counted from 0
-        return Moment(kind, found), f"{text[: match.start()]} {text[match.end() :]}"
-    return None, text
 
 
 def find_things(tokens: list[str]) -> list[Thing]:

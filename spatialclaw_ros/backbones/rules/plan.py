@@ -9,7 +9,7 @@ _WHAT = {
     "distance": "the distance between {things} ({measure} to {measure})",
     "camera_distance": "the distance of {things} from the camera in {moment}",
     "side": "whether the first of {things} is left or right of the other, as the camera sees them in {moment}",
-    "depth_order": "whether the first of {things} is in front of or behind the other, along the camera's axis in {moment}",
+    "depth_order": "which of {things} is nearer along the camera's axis in {moment}",
     "egocentric": "the direction of the last of {things} for somebody at the first who faces the second",
     "count": "how many different things fit '{name}'",
     "nearer": "which candidate is {measure}, by distances between centres of {things}",
@@ -44,8 +44,8 @@ def plan_text(question: Question) -> str:
     steps = [f"Meaning: {what}."]
     if names:
         steps += [
-            "1. Segment by name in frames spread over the recording and check how often and how large each thing is seen.",
-            "2. Put the frames into one metric world, fuse each thing's points over the views, and see whether anything moves.",
+            "1. Segment by name in frames spread over the recording; check how often and how large each thing is seen.",
+            "2. Put the frames into one metric world, fuse each thing's points over views, see whether anything moves.",
             f"3. Work out {what}.",
         ]
     else:

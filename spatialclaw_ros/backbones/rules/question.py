@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from spatialclaw_ros.backbones.rules.phrases import Moment
+from spatialclaw_ros.backbones.rules.moments import Moment
 from spatialclaw_ros.errors import QuestionNotUnderstood
 
 Family = Literal[
-    "distance", "camera_distance", "side", "depth_order", "egocentric", "count", "nearer", "size", "camera_path", "height"
+    "distance", "camera_distance", "side", "depth_order", "egocentric",
+    "count", "nearer", "size", "camera_path", "height",
 ]  # fmt: skip
 
 EXAMPLES = {
@@ -30,13 +31,13 @@ EXAMPLES = {
 class Question:
     """A parsed question.
 
-    names: things in the order of their roles: distance (a, b); camera_distance, count, size, height (a); side and depth_order
-    (a, b): where is a, seen against b; egocentric (stand, face, target); nearer (anchor, candidate, candidate, ...), where
-    an empty anchor is the camera.
-    measure: distance 'centre' or 'surface'; size 'height', 'length', 'width'; height 'top', 'centre', 'bottom'; camera_path
-    'path' or 'displacement'; nearer 'nearer' or 'farther'; empty otherwise.
-    options: the words among which to choose ('left', 'right', 'front', 'behind'). asserted: for a yes/no question the word
-    that it asks to confirm, else "". as_thing: the answer is the name of a thing ("which is farther left?").
+    names: things in the order of their roles: distance (a, b); camera_distance, count, size, height (a); side and
+    depth_order (a, b): where is a, seen against b; egocentric (stand, face, target); nearer (anchor, candidate, ...),
+    where an empty anchor is the camera.
+    measure: distance 'centre' or 'surface'; size 'height', 'length', 'width'; height 'top', 'centre', 'bottom';
+    camera_path 'path' or 'displacement'; nearer 'nearer' or 'farther'; empty otherwise.
+    options: the words among which to choose ('left', 'right', 'front', 'behind'). asserted: for a yes/no question the
+    word that it asks to confirm, else "". as_thing: the answer is the name of a thing ("which is farther left?").
     """
 
     family: Family

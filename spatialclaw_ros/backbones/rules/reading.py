@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from spatialclaw_ros.backbones.rules.phrases import Moment, Thing
+from spatialclaw_ros.backbones.rules.moments import Moment
+from spatialclaw_ros.backbones.rules.phrases import Thing
 from spatialclaw_ros.backbones.rules.question import not_understood
 
 _PLACE = re.compile(r"\b(?:on|in|inside|under|within)$")
@@ -14,7 +15,7 @@ _PLACE = re.compile(r"\b(?:on|in|inside|under|within)$")
 
 @dataclass(frozen=True)
 class Reading:
-    """text: as asked; plain: its tokens joined by blanks, without unit and moment; things: every phrase that names one."""
+    """text: as asked; plain: its tokens joined by blanks, without unit and moment; things: phrases that name one."""
 
     text: str
     plain: str
@@ -26,7 +27,7 @@ class Reading:
 
     @cached_property
     def objects(self) -> tuple[Thing, ...]:
-        """The objects. Where others have a colour, one without that only tells a place ("the mug on the table") is none.
+        """The objects. Where others have a colour, one without that tells a place ("the mug on the table") is none.
 
         A name that comes twice counts once, at its first place.
         """

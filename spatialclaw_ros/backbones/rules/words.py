@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 COLOURS = frozenset(
-    "red orange yellow green cyan blue purple pink violet magenta turquoise teal white black grey gray brown beige golden "
-    "silver crimson scarlet maroon lime olive navy indigo lilac tan ivory cream".split()
+    """
+    red orange yellow green cyan blue purple pink violet magenta turquoise teal white black grey gray brown beige golden
+    silver crimson scarlet maroon lime olive navy indigo lilac tan ivory cream
+    """.split()
 )
 
 SHADES = frozenset("light dark bright pale deep".split())
@@ -43,35 +45,40 @@ GROUNDS = frozenset("floor ground".split())
 
 FUNCTION_WORDS = frozenset(
     """
-    about above across after along also am an and any apart approximately are around as at away be been before behind being
-    below beneath beside between beyond both but by can come compared compare comparing could did direct directly do does done down during
-    either else end ends ended ending estimate exactly far farther farthest find finish finished for from front further
-    furthest gap general give given going had has have having here high higher highest hold how i if imagine in inside into
-    is it its itself just left lie lies located locate look looking looked looks low lower lowest many mean measure measured
-    measuring me middle more most move moved moves moving much my near nearer nearest next no nor not now number of off on
-    one only onto opposite or other out outside over overall per placed please point points position positions positioned
-    relative respect right roughly same saw say see seen sees shortest shown shows show side since sit sits sitting situated
-    smallest so someone stand standing stands start started starts state still straight suppose supposing surface surfaces
-    such tell than that their them then there they this those through till to together toward towards travel travelled
-    traveled turn turned under until up upon us versus via viewed visible vs was way we were what when where whether which
-    while who whole whose will with within without would you your bird crow flies fly line
-    centre centres center centers centroid midpoint edge edges closest close closer far distance distances separation
-    spacing space clearance length width height depth size extent dimension dimensions diameter breadth top bottom underside
-    tip base rim tall wide long deep big large small broad thick high widest longest largest tallest biggest hand
-    metre metres meter meters centimetre centimetres centimeter centimeters millimetre millimetres millimeter millimeters
-    cm mm feet foot inch inches horizontal horizontally vertical vertically total altogether sum count amount different
-    separate distinct individual several two three four five six seven eight nine ten zero answer measurement displacement
-    trajectory path track route perspective view viewpoint eyes ahead face faces facing faced rest rests resting reach
-    reaches appear appears appeared contain contains exist exists present according judged judging use using terms value
-    least minimum minimal maximum free course net meaning journey ride trip seen between travelling traveling roll rolled rolls drive drove driven go goes went gone
-    cover covered covers walk walked walks drift drifted shift shifted beginning initial initially final finally first last
-    calculate compute determine report name number whichever latter former item items object objects thing things
+    about above across after along also am an and any apart approximately are around as at away be been before
+    behind being below beneath beside between beyond both but by can come compared compare comparing could did
+    direct directly do does done down during either else end ends ended ending estimate exactly far farther farthest
+    find finish finished for from front further furthest gap general give given going had has have having here high
+    higher highest hold how i if imagine in inside into is it its itself just left lie lies located locate look
+    looking looked looks low lower lowest many mean measure measured measuring me middle more most move moved moves
+    moving much my near nearer nearest next no nor not now number of off on one only onto opposite or other out
+    outside over overall per placed please point points position positions positioned relative respect right roughly
+    same saw say see seen sees shortest shown shows show side since sit sits sitting situated smallest so someone
+    stand standing stands start started starts state still straight suppose supposing surface surfaces such tell
+    than that their them then there they this those through till to together toward towards travel travelled
+    traveled turn turned under until up upon us versus via viewed visible vs was way we were what when where whether
+    which while who whole whose will with within without would you your bird crow flies fly line centre centres
+    center centers centroid midpoint edge edges closest close closer distance distances separation spacing space
+    clearance length width height depth size extent dimension dimensions diameter breadth top bottom underside tip
+    base rim tall wide long deep big large small broad thick widest longest largest tallest biggest hand metre
+    metres meter meters centimetre centimetres centimeter centimeters millimetre millimetres millimeter millimeters
+    cm mm feet foot inch inches horizontal horizontally vertical vertically total altogether sum count amount
+    different separate distinct individual several two three four five six seven eight nine ten zero answer
+    measurement displacement trajectory path track route perspective view viewpoint eyes ahead face faces facing
+    faced rest rests resting reach reaches appear appears appeared contain contains exist exists present according
+    judged judging use using terms value least minimum minimal maximum free course net meaning journey ride trip
+    travelling traveling roll rolled rolls drive drove driven go goes went gone cover covered covers walk walked
+    walks drift drifted shift shifted beginning initial initially final finally first last calculate compute
+    determine report name whichever latter former item items object objects thing things
     """.split()
 )
 
 NOT_THINGS = frozenset(
-    "recording video clip sequence film footage run tour scene room frame frames picture pictures image images photo photos "
-    "shot moment time times second seconds bag question bearing direction order part parts plane axis axes world map".split()
+    """
+    recording video clip sequence film footage run tour scene room frame frames picture pictures image images photo
+    photos shot moment time times second seconds bag question bearing direction order part parts plane axis axes
+    world map
+    """.split()
 )
 
 
