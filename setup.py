@@ -30,7 +30,6 @@ REQUIRED = [
     "trimesh>=4.4,<6",  # the generated rooms
     "embreex>=2.17.7.post6",  # ray casting for them; earlier ones lack wheels for Python 3.12 and 3.13
     "pyseccomp>=0.1.2,<0.2",  # system-call filter of the kernel, by ctypes
-    "py-landlock>=0.1.1,<0.2",  # file and network rules of the kernel where bubblewrap is missing
 ]
 
 EXTRAS = {

@@ -27,7 +27,6 @@ IMPORT_NAMES = {
     "pillow": "PIL",
     "pyyaml": "yaml",
     "pyzmq": "zmq",
-    "py-landlock": "landlock",
 }
 """Distributions whose module has another name, which counts too: a ROS distribution brings the module by apt."""
 

@@ -1,6 +1,6 @@
-"""The broker: a kernel's only way to perception and the model. One thread per kernel answers typed requests, one at a time.
+"""The broker: a kernel's only way to perception and the model, one typed request at a time on a thread per kernel.
 
-A request is served only while a cell runs, with a cancel token that is set when the cell is interrupted, times out or ends.
+A request is served only while a cell runs, with a cancel token that is set when the cell is stopped or ends.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from spatialclaw_ros.kernel.session import KernelSession
 
 BrokerHandler = Callable[[str, dict[str, Any], "KernelSession", CancelToken], dict[str, Any]]
-"""(method, params, session, cancel) -> result. Raised SpatialClawErrors go back to the cell by class name and message."""
+"""(method, params, session, cancel) -> result. Raised SpatialClawErrors go back to the cell by class name."""
 
 MAX_CONNECTIONS = 4
+BACKLOG = 16
 MESSAGE_SECONDS = 10.0
 """Time that one message may take to arrive or leave, once it has begun."""
 STEP_SECONDS = 0.2
@@ -39,8 +40,8 @@ _log = logging.getLogger(__name__)
 class Broker:
     """Serves one kernel's requests until closed.
 
-    path: the listening socket, in the kernel's socket folder. door: the host's end of a socket pair over which a kernel that may not
-    call connect() (Landlock) asks for connections.
+    path: the listening socket, in the kernel's socket folder. door: the host's end of a socket pair over which a kernel
+    that may not call connect() (Landlock) asks for connections.
     """
 
     def __init__(self, path: Path, handler: BrokerHandler, max_request_bytes: int, door: socket.socket | None) -> None:
@@ -53,7 +54,7 @@ class Broker:
         self._served = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
-        self._listener.listen(MAX_CONNECTIONS)
+        self._listener.listen(BACKLOG)
         self._wake, self._wake_far = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         for item in (self._listener, self._wake_far, *([door] if door else [])):
@@ -95,7 +96,13 @@ class Broker:
 
     def _close_sockets(self) -> None:
         self._selector.close()
-        for item in (*self._connections, self._listener, self._wake, self._wake_far, *([self._door] if self._door else [])):
+        for item in (
+            *self._connections,
+            self._listener,
+            self._wake,
+            self._wake_far,
+            *([self._door] if self._door else []),
+        ):
             item.close()
         self._connections.clear()
 
@@ -170,7 +177,7 @@ class Broker:
         try:
             request_id, method, params = wire.decode_request(body)
         except wire.BadRequest as error:
-            return {"v": wire.VERSION, "id": getattr(error, "request_id", 0), "error": _described("BadRequest", error)}
+            return {"v": wire.VERSION, "id": error.request_id, "error": _described("BadRequest", error)}
         with self._lock:
             cancel = self._cell
         if cancel is None:
@@ -187,7 +194,7 @@ class Broker:
         return {"v": wire.VERSION, "id": request_id, "result": result}
 
     def _receive(self, connection: socket.socket) -> bytes | None:
-        """A message's body; None at the end of the stream. Raises: BadRequest, OSError (TimeoutError when it stalls)."""
+        """A message's body; None at the end of the stream. Raises: BadRequest, OSError (it broke, or stalled)."""
         end = time.monotonic() + MESSAGE_SECONDS
         header = self._read(connection, wire.HEADER.size, end)
         if header is None:

@@ -1,4 +1,4 @@
-"""The bubblewrap command line: new namespaces, a file system of a few read-only binds, no capabilities, no environment."""
+"""The bubblewrap command line: new namespaces, a file system of a few read-only binds, no capabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INSTALL = "install it with: apt install bubblewrap"
 
 
 def find() -> str:
-    """Path of bwrap. Raises: SandboxUnavailable. The distribution's own copy wins: only that has an AppArmor profile."""
+    """Path of bwrap; the distribution's own first: only that has an AppArmor profile. Raises: SandboxUnavailable."""
     for path in ("/usr/bin/bwrap", shutil.which("bwrap")):
         if path and os.access(path, os.X_OK):
             return path
@@ -49,8 +49,8 @@ def command(
 ) -> list[str]:
     """Everything before the program's own words. Folders keep their host paths; /tmp is private.
 
-    read_only: folders shown read-only; sockets: the socket folder's paths outside and inside (read and write); scratch: a host folder for /tmp
-    where this bwrap cannot bound a tmpfs.
+    read_only: folders shown read-only; sockets: the socket folder's paths outside and inside (read and write); scratch:
+    a host folder for /tmp where this bwrap cannot bound a tmpfs.
     """
     path = find()
     known = options_of(path)

@@ -40,7 +40,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class CellError:
-    """An exception: name, message, line of the cell (1-based, 0 if unknown) and a traceback cut to the cell's own frames."""
+    """An exception: name, message, line of the cell (1-based, 0 if unknown) and a traceback cut to the cell's own
+    frames.
+    """
 
     name: str
     message: str

@@ -1,11 +1,12 @@
 """The host's ends of a kernel's sockets: shell, control and output stream, read with one poller.
 
-Nothing that arrives is trusted: the signing key lies in the kernel's own memory, so a cell can send any message it likes. Messages are
-bounded before they are read and before they are parsed, and checked for type afterwards.
+Nothing that arrives is trusted: the signing key lies in the kernel's own memory, so a cell can send any message it
+likes. Messages are bounded before they are read and before they are parsed, and checked for type afterwards.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -28,7 +29,7 @@ HELLO_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class KernelMessage:
-    """A message that parsed: its type, the id of the request that it belongs to, its content and metadata (both dicts)."""
+    """A message that parsed: its type, the id of the request that it belongs to, its content and metadata."""
 
     type: str
     parent: str
@@ -37,7 +38,7 @@ class KernelMessage:
 
 
 class Connection:
-    """Where a kernel listens, and the key that its messages are signed with. base: path that the port numbers follow."""
+    """Where a kernel listens, and the key that its messages are signed with. base: path before the port number."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -91,7 +92,7 @@ class Channels:
 
     def wait(self, seconds: float) -> set[int]:
         """Wait at most so long for anything to arrive; the plain descriptors that are readable."""
-        ready = self.poller.poll(max(0.0, seconds) * 1000)
+        ready = self.poller.poll(math.ceil(max(0.0, seconds) * 1000))
         found = {item for item, _ in ready if isinstance(item, int)}
         if self._far.fileno() in found:
             self.clear_wake()
@@ -116,12 +117,12 @@ class Channels:
     @staticmethod
     def waiting(channel: zmq.Socket) -> bool:
         """Whether another message has already arrived."""
-        return bool(channel.getsockopt(zmq.EVENTS) & zmq.POLLIN)
+        return bool(int(channel.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
     def receive(self, channel: zmq.Socket) -> KernelMessage | None:
         """The next waiting message; None where there is none, or it was refused (counted in `refused`)."""
         try:
-            parts = channel.recv_multipart(zmq.NOBLOCK)
+            parts: list[Any] = channel.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return None
         if len(parts) > MESSAGE_PARTS or sum(map(len, parts)) > self._max_bytes:
@@ -136,7 +137,7 @@ class Channels:
                 raw["content"],
                 raw["metadata"],
             )
-        except Exception:  # noqa: BLE001  any bytes may come; whatever the parser makes of them, they are refused
+        except Exception:  # any bytes may come; whatever the parser makes of them, they are refused
             self.refused += 1
             return None
         if not isinstance(message.content, dict) or not isinstance(message.metadata, dict):

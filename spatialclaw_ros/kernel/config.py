@@ -39,7 +39,9 @@ class KernelConfig:
     cell_timeout: float = _option(60.0, "time of one cell that names no limit, s (steady clock)", 0.1, 86400.0)
     start_timeout: float = _option(30.0, "time until a kernel is ready, s", 1.0, 600.0)
     interrupt_grace: float = _option(2.0, "time between interrupting a cell and killing its kernel, s", 0.1, 60.0)
-    max_output_bytes: int = _option(64 << 10, "text of a cell that is kept, bytes: the head and the tail", 256, 16 << 20)
+    max_output_bytes: int = _option(
+        64 << 10, "text of a cell that is kept, bytes: the head and the tail", 256, 16 << 20
+    )
     max_pictures: int = _option(16, "pictures of a cell that are kept", 0, 256)
     max_picture_bytes: int = _option(4 << 20, "largest picture that is kept, bytes", 1024, 64 << 20)
     max_message_bytes: int = _option(16 << 20, "largest message that is read from a kernel, bytes", 1 << 16, 1 << 30)
@@ -53,12 +55,13 @@ class KernelConfig:
         for item in fields(self):
             value, meta = getattr(self, item.name), item.metadata
             if meta["choices"] and value not in meta["choices"]:
-                raise ConfigurationError(f"kernel.{item.name} is {value!r}; expected one of {', '.join(meta['choices'])}")
+                raise ConfigurationError(
+                    f"kernel.{item.name} is {value!r}; expected one of {', '.join(meta['choices'])}"
+                )
             low, high = meta["low"], meta["high"]
             if low is None:
                 continue
             right_type = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not right_type or not low <= value <= (float("inf") if high is None else high):
-                raise ConfigurationError(
-                    f"kernel.{item.name} is {value!r}; expected a number from {low:g} to {'any' if high is None else f'{high:g}'}"
-                )
+                limits = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+                raise ConfigurationError(f"kernel.{item.name} is {value!r}; expected a number {limits}")

@@ -1,7 +1,7 @@
 """Inside the kernel's process: give up rights, one after another, before the first cell can run.
 
-Order matters: limits and Landlock bind the calling thread and what it starts, so all of this happens before any other thread exists.
-Only the standard library is imported here.
+Order matters: limits and Landlock bind the calling thread and what it starts, so all of this happens before any other
+thread exists. Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Program(ctypes.Structure):
 
 
 def die_with(parent: int | None) -> None:
-    """Be killed when the parent thread ends; end at once if it already has. parent: its process id, None inside namespaces."""
+    """Be killed when the parent thread ends; end at once if it already has. parent: its id, None if hidden."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
@@ -45,13 +45,12 @@ def limit_resources(limits: dict[str, int]) -> None:
         hard = resource.getrlimit(number)[1]
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(number, (bound, bound))
-    with contextlib.suppress(OSError):  # a preference only: out of memory, the kernel goes before the robot's node
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("900")
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("900")  # a preference only: out of memory, the kernel goes before the robot's node
 
 
 def apply_landlock(rules: dict[str, list[str]]) -> None:
-    """Restrict files to `read` (and run), `list` (names only), `write` (all but devices) and `sockets` (only making sockets).
+    """Restrict files to `read` (and run), `list` (names only), `write` (all but devices) and `sockets` (making them).
 
     Raises: OSError where the running Linux has no Landlock.
     """

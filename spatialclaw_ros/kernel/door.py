@@ -1,7 +1,8 @@
 """Inside a Landlock kernel: connections to the broker although connect() is forbidden.
 
-Landlock does not govern connecting to a Unix socket by its path, which would reach every service of the host user, so seccomp forbids
-connect() altogether. The broker's connections come through an inherited socket pair instead, each as a file descriptor.
+Landlock does not govern connecting to a Unix socket by its path, which would reach every service of the host user, so
+seccomp forbids connect() altogether. The broker's connections come through an inherited socket pair instead, each as a
+file descriptor.
 """
 
 from __future__ import annotations
@@ -27,4 +28,4 @@ def open_door(descriptor: int, path: str) -> None:
         os.dup2(received[0], self.fileno())
         os.close(received[0])
 
-    socket.socket.connect = connect  # type: ignore[method-assign]
+    socket.socket.connect = connect  # type: ignore[method-assign,assignment]

@@ -1,6 +1,6 @@
 """The self-test, run inside a sandbox: try to do what must not be possible, and report what happened.
 
-Each check returns "" when the attempt was refused, else one sentence about what succeeded. Only the standard library is used.
+Each check returns "" when the attempt was refused, else one sentence about what succeeded. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONNECT_SECONDS = 0.5
 
 
 def run_checks(plan: dict[str, Any]) -> dict[str, str]:
-    """Every guarantee's name with "" (holds) or what broke it. plan: targets that the host prepared outside the sandbox."""
+    """Every guarantee's name with "" (holds) or what broke it. plan: targets that the host prepared outside."""
     checks: dict[str, Callable[[dict[str, Any]], str]] = {
         "files": _reads_host_file,
         "writing": _writes_read_only_folder,
@@ -33,7 +33,7 @@ def run_checks(plan: dict[str, Any]) -> dict[str, str]:
     for name, check in checks.items():
         try:
             found[name] = check(plan)
-        except Exception as error:  # noqa: BLE001  an unexpected failure is reported as such, and counts against the level
+        except Exception as error:  # an unexpected failure is reported as such, and counts against the level
             found[name] = f"the check itself failed: {type(error).__name__}: {error}"
     return found
 

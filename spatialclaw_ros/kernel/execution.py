@@ -40,7 +40,9 @@ class Execution:
         self._interrupted_at = 0.0
         self._stopped_at = 0.0
 
-    def run(self, code: str, timeout: float, cancel: CancelToken, cell: CancelToken, silent: bool = False) -> CellResult:
+    def run(
+        self, code: str, timeout: float, cancel: CancelToken, cell: CancelToken, silent: bool = False
+    ) -> CellResult:
         """cancel: stops the cell. cell: set as soon as the cell is being stopped, so that broker requests end too."""
         start = time.monotonic()
         content = {"code": code, "silent": silent, "store_history": False, "user_expressions": {}}

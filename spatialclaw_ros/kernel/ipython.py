@@ -1,4 +1,4 @@
-"""The Python kernel itself, trimmed for short round trips: no history, no debugger, no parent poller, no TCP, plain tracebacks."""
+"""The Python kernel itself, trimmed for short round trips: no history, debugger, TCP or coloured tracebacks."""
 
 from __future__ import annotations
 
@@ -41,12 +41,8 @@ LINE_CHARACTERS = 2000
 class CellShell(ZMQInteractiveShell):
     """A shell whose tracebacks are plain text, cut to the cell's own frames and the innermost one."""
 
-    def init_history(self) -> None:
-        super().init_history()
-        self.history_manager.enabled = False
-
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Report the exception being handled. IPython's own formatting takes tens of milliseconds and prints colours."""
+        """Report the exception being handled. IPython's own formatting takes tens of milliseconds."""
         kind, value, trace = exc_tuple or sys.exc_info()
         if kind is None or value is None:
             return
@@ -57,7 +53,7 @@ class CellShell(ZMQInteractiveShell):
 
 
 def _plain_traceback(error: BaseException, trace: Any) -> list[str]:
-    """Lines such as 'Cell line 3, in f:'; then the error itself. Frames of libraries are left out, but for the innermost."""
+    """Lines such as 'Cell line 3, in f:'; then the error itself. of a library's frames only the innermost."""
     lines = []
     if isinstance(error, SyntaxError) and error.filename and _is_cell(error.filename):
         lines.append(f"Cell line {error.lineno or 0}:\n    {(error.text or '').rstrip()}")
@@ -72,7 +68,7 @@ def _plain_traceback(error: BaseException, trace: Any) -> list[str]:
         lines.append(f"{'/'.join(last.filename.split('/')[-2:])} line {last.lineno}, in {last.name}:\n    {last.line}")
     try:
         lines.append("".join(traceback.format_exception_only(type(error), error)).rstrip())
-    except Exception:  # noqa: BLE001  the exception's own __str__ failed; its type still says something
+    except Exception:  # the exception's own __str__ failed; its type still says something
         lines.append(type(error).__name__)
     return [line[:LINE_CHARACTERS] for line in lines]
 
@@ -95,7 +91,7 @@ class CellKernel(IPythonKernel):
 class CellKernelApp(IPKernelApp):
     """The application around it: connection from the orders, no subshells, no debugger."""
 
-    kernel_class = Type(CellKernel, klass="ipykernel.kernelbase.Kernel")
+    kernel_class = Type(CellKernel, klass="ipykernel.kernelbase.Kernel")  # type: ignore[assignment]
 
     def parse_command_line(self, argv: list[str] | None = None) -> None:
         """There is none; completion for one would be looked for."""
@@ -106,7 +102,7 @@ class CellKernelApp(IPKernelApp):
     def init_connection_file(self) -> None:
         """The connection came with the orders."""
 
-    def write_connection_file(self) -> None:
+    def write_connection_file(self, **kwargs: Any) -> None:
         """Nothing reads one."""
 
     def init_gui_pylab(self) -> None:

@@ -34,8 +34,8 @@ USERNS_SWITCH = Path("/proc/sys/kernel/unprivileged_userns_clone")
 class LevelReport:
     """One level on this machine.
 
-    works: every guarantee held in the self-test. guarantees: name to "" (holds) or what broke it. reason, fix: why it does not work and
-    what to do, "" where it does.
+    works: every guarantee held in the self-test. guarantees: name to "" (holds) or what broke it. reason, fix: why it
+    does not work and what to do, "" where it does.
     """
 
     level: str
@@ -57,7 +57,10 @@ class IsolationReport:
         lines = [f"isolation: {self.level or 'NONE WORKS'}"]
         for item in self.levels:
             lines.append(f"  {item.level}: {'works' if item.works else item.reason}")
-            lines += [f"    {'ok ' if not broken else 'NO '} {name}{broken and ': ' + broken}" for name, broken in item.guarantees.items()]
+            lines += [
+                f"    {'ok ' if not broken else 'NO '} {name}{broken and ': ' + broken}"
+                for name, broken in item.guarantees.items()
+            ]
             lines += [f"    to fix: {item.fix}"] if item.fix else []
         return lines
 
@@ -83,8 +86,8 @@ def choose_level(config: KernelConfig) -> str:
             return level
         reasons.append(f"{level}: {report.reason}; {report.fix}")
     raise SandboxUnavailable(
-        f"no isolation of the Python kernel works here ({' | '.join(reasons)}). Model-written code does not run without one; "
-        f"only kernel.sandbox: none switches it off."
+        f"no isolation of the Python kernel works here ({' | '.join(reasons)}). "
+        f"Model-written code does not run without one; only kernel.sandbox: none switches it off."
     )
 
 
@@ -122,13 +125,17 @@ def _require(level: str, config: KernelConfig) -> None:
         bubblewrap.find()
         return
     if config.max_processes > 1:
-        raise SandboxUnavailable("kernel.max_processes above 1 needs bwrap: only its process namespace can end children")
+        raise SandboxUnavailable(
+            "kernel.max_processes above 1 needs bwrap: only its process namespace can end children"
+        )
     if landlock.version() < 1:
-        raise SandboxUnavailable("Landlock is not available (Linux 5.13 or later with 'landlock' in CONFIG_LSM or lsm=)")
+        raise SandboxUnavailable(
+            "Landlock is not available (Linux 5.13 or later with 'landlock' in CONFIG_LSM or lsm=)"
+        )
 
 
 def _run_self_test(level: str, config: KernelConfig) -> dict[str, str]:
-    """Start a process at `level` and return what its attempts came to. Raises: KernelError, SandboxUnavailable, OSError."""
+    """Start a process at `level` and return what its attempts came to. Raises: KernelError, OSError."""
     root = Path(tempfile.mkdtemp(prefix="spatialclaw-check-"))
     try:
         folders = KernelFolders.make(root / "k")
@@ -179,7 +186,8 @@ def _fix(level: str, reason: str) -> str:
     if "pyseccomp" in reason:
         return "pip install pyseccomp; apt install libseccomp2"
     if level == "landlock":
-        return f"a Linux with Landlock (5.13 or later; this is {platform.release()}), with 'landlock' among the kernel's lsm= names"
+        release = platform.release()
+        return f"a Linux with Landlock (5.13 or later; this is {release}), with 'landlock' among its lsm= names"
     if "not installed" in reason:
         return "apt install bubblewrap"
     if _reads_one(APPARMOR_SWITCH):
@@ -190,7 +198,8 @@ def _fix(level: str, reason: str) -> str:
         )
     if USERNS_SWITCH.exists() and not _reads_one(USERNS_SWITCH):
         return "sysctl -w kernel.unprivileged_userns_clone=1"
-    return "in a container, allow user namespaces (docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined)"
+    options = "--security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+    return f"in a container, allow user namespaces (docker run {options})"
 
 
 def _reads_one(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Landlock by its three system calls: which files this process, and all that it starts, may still reach.
 
-Written out rather than taken from py-landlock, which looks for libc by running ldconfig: inside a sandbox there is none to run.
-Flags and structures: linux/landlock.h.
+Written out rather than taken from py-landlock, which looks for libc by running ldconfig: inside a sandbox there is none
+to run. Flags and structures: linux/landlock.h.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The first code that runs inside a sandbox: reads its orders, gives up rights, tests itself, and becomes the Python kernel.
+"""The first code that runs inside a sandbox: takes orders, gives up rights, tests itself, becomes the kernel.
 
-Started by path with the base interpreter and `-I -S`, so that no .pth file of a virtual environment runs, no user folder and no
-PYTHONPATH counts. Orders are one line of JSON on standard input, which stays open as a lifeline: when the host's end closes, however
-the host ended, this process ends. The report goes to standard output, one line of JSON.
+Started by path with the base interpreter and `-I -S`, so that no .pth file of a virtual environment runs, no user
+folder and no PYTHONPATH counts. Orders are one line of JSON on standard input, which stays open as a lifeline: when the
+host's end closes, however the host ended, this process ends. The report goes to standard output, one line of JSON.
 """
 
 from __future__ import annotations

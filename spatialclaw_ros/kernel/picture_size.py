@@ -1,4 +1,4 @@
-"""Width and height from the first bytes of a JPEG or PNG, so that a cell's word for it need not be taken and nothing is decoded."""
+"""Width and height from the first bytes of a JPEG or PNG, without decoding and without believing a cell."""
 
 from __future__ import annotations
 

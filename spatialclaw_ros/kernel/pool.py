@@ -30,9 +30,10 @@ _numbers = itertools.count(1)
 
 
 class KernelPool:
-    """Starts kernels at the strongest isolation level that works here, and ends them all with itself or with this process.
+    """Starts kernels at the strongest isolation level that works here, and ends all of them with itself.
 
-    handler: answers the kernels' broker requests. store: the shared-memory folder in which each kernel gets a folder of its own.
+    handler: answers the kernels' broker requests. store: the shared-memory folder in which each kernel gets a folder of
+    its own.
     """
 
     def __init__(self, config: KernelConfig, handler: BrokerHandler, store: FrameStore) -> None:
@@ -184,7 +185,9 @@ class KernelPool:
             process.wait_ready(self.config.start_timeout, self._closing)
         broken = [f"{name}: {what}" for name, what in process.report["checks"].items() if what]
         if broken:
-            raise SandboxUnavailable(f"a kernel's isolation ({self.level}) does not hold: {'; '.join(map(str, broken))}")
+            raise SandboxUnavailable(
+                f"a kernel's isolation ({self.level}) does not hold: {'; '.join(map(str, broken))}"
+            )
         return process
 
     def _forget(self, session: KernelSession) -> None:

@@ -192,7 +192,7 @@ class SandboxedProcess:
 
     def _limits(self) -> dict[str, int]:
         limits = {"AS": self.config.address_space_bytes, "FSIZE": self.config.max_file_bytes, "CORE": 0, "NOFILE": 1024}
-        if os.getuid() != 0 and self.level == "bwrap":  # counted per user namespace; in the host's it counts the session
+        if os.getuid() != 0 and self.level == "bwrap":  # elsewhere it counts the user's whole session
             limits["NPROC"] = self.config.max_threads
         return limits
 
@@ -229,7 +229,7 @@ class SandboxedProcess:
 
 
 def _expand(tree: PythonTree) -> list[str]:
-    """The roots as grants: Landlock cannot hide a folder below a granted one, so parents of hidden ones are split up."""
+    """The roots as grants: Landlock cannot hide a folder below a granted one, so their parents are split up."""
     grants, waiting = [], list(tree.roots)
     while waiting:
         path = waiting.pop()
@@ -255,4 +255,3 @@ def _parse_report(line: bytes) -> dict[str, Any]:
 def _said(errors: bytes | bytearray) -> str:
     text = bytes(errors).decode(errors="replace").strip()
     return f"; it wrote: {text[-2000:]}" if text else ""
-

@@ -8,6 +8,9 @@ import signal
 import time
 from dataclasses import dataclass
 
+FOLLOW_SECONDS = 1.0
+"""Time for a tree's root to end by itself after all below it was killed."""
+
 
 @dataclass(frozen=True)
 class TreeUse:
@@ -53,17 +56,29 @@ def measure(pid: int) -> TreeUse:
 
 
 def kill(pid: int, timeout: float = 5.0) -> bool:
-    """SIGKILL to `pid`'s whole tree; True once all of it has ended (a direct child still has to be reaped)."""
+    """SIGKILL to `pid`'s whole tree; True once all of it has ended (`pid`, a direct child, still has to be reaped).
+
+    `pid` goes last, and by itself where it can: bubblewrap reaps its children and follows them, so that no zombie is
+    left to init.
+    """
     handles = []
-    members = descendants(pid)
-    for member in reversed(members):
-        try:
-            handles.append(os.pidfd_open(member))
-            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue  # it ended first, and its number means nobody, or somebody else, by now
     try:
+        for member in descendants(pid)[1:]:
+            try:
+                handles.append(os.pidfd_open(member))
+                signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue  # it ended first, and its number means nobody, or somebody else, by now
+        try:
+            handles.append(os.pidfd_open(pid))
+        except ProcessLookupError:
+            return _wait_ended(handles, timeout)
+        if len(handles) > 1 and _wait_ended(handles, FOLLOW_SECONDS):
+            return True
+        signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
         return _wait_ended(handles, timeout)
+    except ProcessLookupError:
+        return True
     finally:
         for handle in handles:
             os.close(handle)

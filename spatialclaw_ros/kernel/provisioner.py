@@ -1,7 +1,7 @@
 """SandboxProvisioner: the same isolated kernel for any Jupyter client, by the provisioner name `spatialclaw-sandbox`.
 
-A kernelspec names it under metadata.kernel_provisioner.provisioner_name; jupyter_client's KernelManager then starts and ends it. There
-is no broker and there are no frames: cells have the workbench's names and their own data.
+A kernelspec names it under metadata.kernel_provisioner.provisioner_name; jupyter_client's KernelManager then starts and
+ends it. There is no broker and there are no frames: cells have the workbench's names and their own data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerBase
@@ -28,7 +28,7 @@ POLL_SECONDS = 0.05
 
 
 class SandboxProvisioner(KernelProvisionerBase):
-    """Starts a kernel at the strongest isolation level that works here. Interrupts go by message (interrupt_mode 'message')."""
+    """Starts a kernel at the strongest isolation level that works here; interrupts go by message."""
 
     _process: SandboxedProcess | None = None
     _folders: KernelFolders | None = None
@@ -89,7 +89,8 @@ class SandboxProvisioner(KernelProvisionerBase):
             self._let_go()
             raise
         outside = connection.described(connection.base)
-        return {**outside, "key": outside["key"].encode()}
+        outside["key"] = connection.key.encode()
+        return cast(KernelConnectionInfo, outside)
 
     def _let_go(self) -> None:
         process, self._process = self._process, None

@@ -1,7 +1,7 @@
 """What a kernel needs of the host's Python: interpreter, standard library, and the packages that cells may import.
 
-An allowlist: the dependency closure of a few named distributions. What else is installed next to them (ROS, HTTP clients, the user's
-own editable packages) stays out of sight, because only the closure's files are bound or granted.
+An allowlist: the dependency closure of a few named distributions. What else is installed next to them (ROS, HTTP
+clients, the user's own editable packages) stays out of sight, because only the closure's files are bound or granted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 REQUIRED = ("ipykernel", "numpy", "scipy", "matplotlib", "pillow", "msgpack")
 ONE_OF = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
@@ -29,7 +30,7 @@ WHERE_INSTALLED = (
     "open3d",
 )
 NOT_NEEDED = frozenset({"debugpy", "jedi", "parso", "dash", "flask", "werkzeug", "requests"})
-"""Dependencies that ipykernel, IPython or Open3D do without in a kernel; leaving them out also saves their import time."""
+"""Dependencies that ipykernel, IPython or Open3D do without in a kernel; leaving them out also saves import time."""
 
 SYSTEM_LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache")
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
@@ -85,7 +86,7 @@ def _closure(names: tuple[str, ...]) -> list[metadata.Distribution]:
     from packaging.markers import default_environment
     from packaging.requirements import InvalidRequirement, Requirement
 
-    environment = {**default_environment(), "extra": ""}
+    environment: dict[str, Any] = {**default_environment(), "extra": ""}
     found: dict[str, metadata.Distribution] = {}
     waiting = list(names)
     while waiting:
@@ -95,7 +96,7 @@ def _closure(names: tuple[str, ...]) -> list[metadata.Distribution]:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # optional ones may be absent; a missing required one fails the kernel's start by its import's name
+            continue  # optional, or required: then the kernel's start fails by the name of the import
         found[name] = distribution
         for text in distribution.requires or ():
             try:

@@ -36,7 +36,7 @@ def share_array(session: KernelSession, array: np.ndarray) -> dict[str, Any]:
 
 def _make_room(folder: Path, most: int) -> None:
     """Remove the oldest files until the rest takes at most `most` bytes."""
-    files = sorted(((int(Path(entry.name).stem), entry.stat().st_size, entry.path) for entry in os.scandir(folder)))
+    files = sorted((int(Path(entry.name).stem), entry.stat().st_size, entry.path) for entry in os.scandir(folder))
     total = sum(size for _, size, _ in files)
     for _, size, path in files:
         if total <= most:

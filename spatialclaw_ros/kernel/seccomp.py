@@ -1,8 +1,8 @@
 """The system calls that a kernel may not make, as a BPF program that it installs on itself before any cell runs.
 
-A denylist over what NumPy, ZeroMQ and CPython need: it closes what neither the namespaces nor Landlock close (sockets but local streams,
-new processes, tracing, io_uring, namespaces, memory that no resident-size watchdog sees) and keeps kernel attack surface small.
-Calls of other architectures (i386, x32) kill the process: libseccomp's default.
+A denylist over what NumPy, ZeroMQ and CPython need: it closes what neither the namespaces nor Landlock close (sockets
+but local streams, new processes, tracing, io_uring, namespaces, memory that no resident-size watchdog sees) and keeps
+kernel attack surface small. Calls of other architectures (i386, x32) kill the process: libseccomp's default.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DENIED = (
     "io_uring_setup io_uring_enter io_uring_register vmsplice memfd_secret "
     # the machine
     "kexec_load kexec_file_load reboot init_module finit_module delete_module swapon swapoff acct quotactl "
-    "quotactl_fd syslog settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname iopl ioperm nfsservctl "
-    "_sysctl vhangup "
+    "quotactl_fd syslog settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname iopl ioperm "
+    "nfsservctl _sysctl vhangup "
     # mounts, roots and namespaces
     "mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr unshare setns "
     "open_by_handle_at name_to_handle_at fanotify_init mknod mknodat "
@@ -49,8 +49,8 @@ WITHOUT_EFFECT = (
     "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat "
     "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set"
 ).split()
-"""As above, but answered with success and not done: shutil.copy sets a mode, and ZeroMQ ends the process where it may not set its
-threads' scheduling, which is told from another process's by a number that no filter can know."""
+"""As above, but answered with success and not done: shutil.copy sets a mode, and ZeroMQ ends the process where it may
+not set its threads' scheduling, which is told from another process's by a number that no filter can know."""
 
 
 def library() -> ModuleType:
@@ -59,7 +59,7 @@ def library() -> ModuleType:
         import pyseccomp
     except (ImportError, RuntimeError, OSError) as error:  # it raises the latter two where libseccomp.so.2 is missing
         raise SandboxUnavailable(
-            f"seccomp filters cannot be made ({error}); install them with: pip install pyseccomp; apt install libseccomp2"
+            f"seccomp filters cannot be made ({error}): pip install pyseccomp; apt install libseccomp2"
         ) from error
     return pyseccomp
 
@@ -67,8 +67,8 @@ def library() -> ModuleType:
 def build_filter(processes: bool, own_pid: int | None = None) -> bytes:
     """The filter as an array of struct sock_filter.
 
-    processes: cells may start processes. own_pid: set where no namespace hides the host (Landlock), the kernel's process id, the only
-    one that it may then signal.
+    processes: cells may start processes. own_pid: set where no namespace hides the host (Landlock), the kernel's
+    process id, the only one that it may then signal.
     Raises: SandboxUnavailable.
     """
     lib = library()
@@ -119,7 +119,9 @@ def _restrict_clone(lib: ModuleType, rules: object, refuse: int, processes: bool
 
 
 def _restrict_signals(lib: ModuleType, rules: object, refuse: int, own_pid: int) -> None:
-    """Signals and limits only for the kernel itself; truncation through a read-only open only from ABI 3 of Landlock."""
+    """Signals and limits only for the kernel itself; truncation through a read-only open only from ABI 3 of
+    Landlock.
+    """
     _deny(lib, rules, refuse, "kill", lib.Arg(0, lib.NE, own_pid))
     _deny(lib, rules, refuse, "tgkill", lib.Arg(0, lib.NE, own_pid))
     _deny(lib, rules, refuse, "prlimit64", lib.Arg(0, lib.NE, 0))

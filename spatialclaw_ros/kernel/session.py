@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from spatialclaw_ros.frames.snapshot import Snapshot
 
 MOST_KEPT_FILES = 4000
-"""Exported images that a session keeps for the variables of its earlier questions; beyond, only the latest export stays."""
+"""Exported images that a session keeps for the variables of its earlier questions; beyond, only the latest export
+stays.
+"""
 
 
 class KernelSession:
-    """A running kernel. Made by KernelPool.acquire; one thread at a time may begin or execute, `close` may be called from any.
+    """A running kernel. Made by KernelPool.acquire; one thread at a time may begin or execute, `close` may be called
+    from any.
 
-    id: unique in this process. sandbox_level: 'bwrap', 'landlock' or 'none'. frames_folder: where snapshots are exported on the host;
-    frames_path_inside: the same folder, read-only, as the kernel sees it.
+    id: unique in this process. sandbox_level: 'bwrap', 'landlock' or 'none'. frames_folder: where snapshots are
+    exported on the host; frames_path_inside: the same folder, read-only, as the kernel sees it.
     """
 
     def __init__(
@@ -97,8 +100,9 @@ class KernelSession:
     def execute(self, code: str, timeout: float | None = None, cancel: CancelToken | None = None) -> CellResult:
         """Run one cell. timeout: seconds, None = the configured limit.
 
-        Never raises for anything that the cell does: a cell that runs out of time or is cancelled is interrupted and keeps its
-        variables ('timeout', 'interrupted'); one that does not react loses its kernel ('died', as for a kernel that crashed).
+        Never raises for anything that the cell does: a cell that runs out of time or is cancelled is interrupted and
+        keeps its variables ('timeout', 'interrupted'); one that does not react loses its kernel ('died', as for a
+        kernel that crashed).
         """
         seconds = self._config.cell_timeout if timeout is None else max(0.0, timeout)
         return self._execute(code, seconds, cancel or CancelToken(), silent=False)

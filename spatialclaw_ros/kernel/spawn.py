@@ -1,7 +1,7 @@
 """Starting child processes from one thread that lives as long as this process.
 
-PR_SET_PDEATHSIG (bubblewrap's --die-with-parent, and a Landlock kernel's own) fires when the parent *thread* ends: a kernel started
-from a goal's or a pool's thread would be killed with that thread.
+PR_SET_PDEATHSIG (bubblewrap's --die-with-parent, and a Landlock kernel's own) fires when the parent *thread* ends: a
+kernel started from a goal's or a pool's thread would be killed with that thread.
 """
 
 from __future__ import annotations

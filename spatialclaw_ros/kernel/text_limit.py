@@ -8,7 +8,9 @@ HEAD_SHARE = 0.5
 
 
 class LimitedText:
-    """Collects text; keeps the first and the last half of `max_bytes`, encoded as UTF-8. Memory stays bounded on the way."""
+    """Collects text; keeps the first and the last half of `max_bytes`, encoded as UTF-8. Memory stays bounded on the
+    way.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._head_left = int(max_bytes * HEAD_SHARE)

@@ -48,7 +48,8 @@ class Watchdog:
             return f"the kernel had {use.threads} threads, its limit is {self._config.max_threads}"
         scratch = _folder_bytes(session.scratch_folder)
         if scratch > self._config.max_scratch_bytes:
-            return f"the kernel wrote {scratch // MEBIBYTE} MiB of files, its limit is {self._config.max_scratch_bytes // MEBIBYTE} MiB"
+            most = self._config.max_scratch_bytes // MEBIBYTE
+            return f"the kernel wrote {scratch // MEBIBYTE} MiB of files, its limit is {most} MiB"
         return ""
 
 

@@ -17,7 +17,16 @@ MAX_METHOD_CHARACTERS = 64
 
 _FIXED_LENGTHS = {
     **dict.fromkeys((0xC0, 0xC2, 0xC3), 0),
-    **{0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
+    0xCA: 4,
+    0xCB: 8,
+    0xCC: 1,
+    0xCD: 2,
+    0xCE: 4,
+    0xCF: 8,
+    0xD0: 1,
+    0xD1: 2,
+    0xD2: 4,
+    0xD3: 8,
 }
 _SIZED = {0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0)}
 _CONTAINERS = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
@@ -25,6 +34,10 @@ _CONTAINERS = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 class BadRequest(KernelError):
     """A request to the broker does not follow the protocol; the sentence goes back to the cell."""
+
+    def __init__(self, message: str, request_id: int = 0) -> None:
+        super().__init__(message)
+        self.request_id = request_id
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -41,7 +54,7 @@ def decode_request(body: bytes) -> tuple[int, str, dict[str, Any]]:
     check_size(body)
     try:
         message = msgpack.unpackb(body, ext_hook=_refuse_extension, strict_map_key=True)
-    except Exception as error:  # noqa: BLE001  msgpack raises a dozen kinds for damaged input; all mean the same here
+    except Exception as error:  # msgpack raises a dozen kinds for damaged input; all mean the same here
         raise BadRequest(f"the request is not msgpack: {type(error).__name__}: {error}") from error
     if not isinstance(message, dict) or set(message) != {"v", "id", "method", "params"}:
         raise BadRequest("a request is a map with exactly v, id, method and params")
@@ -56,14 +69,14 @@ def decode_request(body: bytes) -> tuple[int, str, dict[str, Any]]:
     elif not isinstance(params, dict) or not all(isinstance(key, str) for key in params):
         problem = f"params is a {type(params).__name__}, expected a map with names as keys"
     if problem:
-        error = BadRequest(problem)
-        error.request_id = request_id  # type: ignore[attr-defined]
-        raise error
+        raise BadRequest(problem, request_id)
     return request_id, method, params
 
 
 def check_size(body: bytes) -> None:
-    """Walk over the tokens without building anything. Raises: BadRequest for too many, extensions, or a cut-off body."""
+    """Walk over the tokens without building anything. Raises: BadRequest for too many, extensions, or a cut-off
+    body.
+    """
     position, waiting, seen, end = 0, 1, 0, len(body)
     while waiting:
         seen += 1

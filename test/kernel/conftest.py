@@ -1,4 +1,6 @@
-"""Kernels for these tests: one pool per isolation level for the whole run, one kernel per module for what leaves it usable."""
+"""Kernels for these tests: one pool per isolation level for the whole run, one kernel per module for what leaves it
+usable.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Pools:
 
     def get(self, level: str) -> KernelPool:
         if level not in self._pools:
-            config = KernelConfig(sandbox=level, memory_bytes=768 << 20, max_scratch_bytes=64 << 20, interrupt_grace=1.0)
+            config = KernelConfig(
+                sandbox=level, memory_bytes=768 << 20, max_scratch_bytes=64 << 20, interrupt_grace=1.0
+            )
             pool = KernelPool(config, answer, self.store)
             try:
                 pool.start()

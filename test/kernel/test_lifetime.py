@@ -1,0 +1,132 @@
+"""Nothing is left behind: no process, no socket, no folder, however the host ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from spatialclaw_ros.frames.store import FrameStore
+from spatialclaw_ros.kernel import isolation, process_tree
+from spatialclaw_ros.kernel.config import KernelConfig
+from spatialclaw_ros.kernel.pool import KernelPool
+from spatialclaw_ros.limits import CancelToken, Deadline
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = """
+import sys, time
+from spatialclaw_ros.frames.store import FrameStore
+from spatialclaw_ros.kernel.config import KernelConfig
+from spatialclaw_ros.kernel.pool import KernelPool
+from spatialclaw_ros.limits import CancelToken, Deadline
+store = FrameStore("spatialclaw-lifetest")
+pool = KernelPool(KernelConfig(sandbox=sys.argv[1]), lambda m, p, s, c: {}, store)
+pool.start()
+session = pool.acquire(CancelToken(), Deadline(60))
+print(session.pid, store.folder, flush=True)
+session.execute("import time; time.sleep(600)", 600)
+"""
+
+
+def works(level: str) -> bool:
+    return isolation.probe(levels=(level,)).level == level
+
+
+@pytest.fixture(params=["bwrap", "landlock"])
+def level(request: pytest.FixtureRequest) -> str:
+    if not works(request.param):
+        pytest.skip(f"this machine does not offer {request.param}")
+    return request.param
+
+
+def wait_for_end(handles: list[int], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    left = set(handles)
+    while left and time.monotonic() < end:
+        left -= set(select.select(left, [], [], 0.2)[0])
+    return not left
+
+
+def wait_gone(path: Path, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while path.exists() and time.monotonic() < end:
+        threading.Event().wait(0.02)
+    return not path.exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_host_that_is_ended_by_a_signal_leaves_nothing(level: str, ending: signal.Signals) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOST, level], stdout=subprocess.PIPE, text=True, env=environment
+    ) as host:
+        try:
+            assert host.stdout is not None
+            pid, folder = host.stdout.readline().split()
+            family = [member for member in process_tree.descendants(host.pid) if member != host.pid]
+            assert int(pid) in family
+            handles = [os.pidfd_open(member) for member in family]
+        finally:
+            host.send_signal(ending)
+        host.wait(10)
+    try:
+        assert wait_for_end(handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
+    assert wait_gone(Path(folder))
+
+
+def test_closing_a_pool_leaves_no_process_and_no_folder(level: str) -> None:
+    store = FrameStore("spatialclaw-lifetest")
+    pool = KernelPool(KernelConfig(sandbox=level), lambda m, p, s, c: {}, store)
+    try:
+        pool.start()
+        session = pool.acquire(CancelToken(), Deadline(60))
+        members = process_tree.descendants(session.pid)
+        session.close()
+        assert not any(Path(f"/proc/{member}").exists() for member in members)
+        pool.close()
+        assert not list(store.folder.glob("kernel-*"))
+    finally:
+        pool.close()
+        store.close()
+    assert not store.folder.exists()
+
+
+def test_kernel_outlives_the_thread_that_asked_for_it(level: str) -> None:
+    store = FrameStore("spatialclaw-lifetest")
+    pool = KernelPool(KernelConfig(sandbox=level), lambda m, p, s, c: {}, store)
+    try:
+        starter = threading.Thread(target=pool.start)
+        starter.start()
+        starter.join(60)
+        session = pool.acquire(CancelToken(), Deadline(60))
+        assert session.execute("print('alive')", 20).stdout == "alive\n"
+        session.close()
+    finally:
+        pool.close()
+        store.close()
+
+
+def test_acquire_ends_at_once_when_cancelled() -> None:
+    store = FrameStore("spatialclaw-lifetest")
+    pool = KernelPool(KernelConfig(), lambda m, p, s, c: {}, store)
+    pool.level = "none"  # nothing starts before start(): acquire can only wait
+    pool._starting = True
+    cancel = CancelToken()
+    threading.Timer(0.2, cancel.cancel).start()
+    begin = time.monotonic()
+    with pytest.raises(Exception, match="cancelled"):
+        pool.acquire(cancel, Deadline(60))
+    assert time.monotonic() - begin < 5
+    store.close()
