@@ -105,6 +105,12 @@ class Snapshot(Sequence[Frame]):
         )
         return write_manifest(folder, manifest, names)
 
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """Let the ring forget these frames; a second call does nothing."""
         if self._finalizer is not None:
