@@ -66,7 +66,7 @@ class Workbench:
 
     def end_cell(self) -> dict[str, Any]:
         """After a cell, failed or not: show figures left open, then publish and return the typed report."""
-        self._display.show_figures()
+        self._show_open_figures()
         report = {
             "version": CELL_VERSION,
             "variables": self._watch.changes(self.namespace),
@@ -76,6 +76,12 @@ class Workbench:
         }
         self.bench.publish({MIME_CELL: _strict(report)}, {})
         return report
+
+    def _show_open_figures(self) -> None:
+        try:
+            self._display.show_figures()
+        except Exception as error:  # drawing runs what the cell set up; the report must come all the same
+            self.bench.note(f"a figure that was left open could not be drawn: {type(error).__name__}: {error}")
 
     def _bind(self, names: dict[str, Any]) -> None:
         self.namespace.update(names)

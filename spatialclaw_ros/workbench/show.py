@@ -43,9 +43,11 @@ class Display:
 
         for number in pyplot.get_fignums():
             figure = pyplot.figure(number)
-            for shown in to_pictures(figure):
-                self._send(shown, _title(figure))
-            pyplot.close(figure)
+            try:
+                for shown in to_pictures(figure):
+                    self._send(shown, _title(figure))
+            finally:
+                pyplot.close(figure)
 
     def _pictures(self, items: list[Any]) -> list[Shown]:
         pictures: list[Shown] = []

@@ -52,12 +52,19 @@ def _described(changed: list[tuple[str, Any, bool]]) -> list[dict[str, Any]]:
     entries, ranges = [], 0
     for name, value, is_new in changed[:MAX_LISTED]:
         ranges += isinstance(value, np.ndarray)
-        text = summary(value, with_range=ranges <= MAX_RANGES)
+        text = _safe_summary(value, ranges <= MAX_RANGES)
         entries.append({"name": name, "type": type(value).__name__, "summary": text, "is_new": is_new})
     if len(changed) > MAX_LISTED:
         rest = f"{len(changed) - MAX_LISTED} more changed"
         entries.append({"name": "...", "type": "", "summary": rest, "is_new": False})
     return entries
+
+
+def _safe_summary(value: Any, with_range: bool) -> str:
+    try:
+        return summary(value, with_range)
+    except Exception as error:  # a class of the cell's own may fail in any way; its type is known anyway
+        return f"(no summary: {type(error).__name__})"
 
 
 def fingerprint(value: Any) -> Fingerprint:

@@ -61,6 +61,17 @@ def test_foreign_objects_are_never_asked_for_their_repr():
     assert summary([Loud()] * 3).startswith("3 elements: Loud")
 
 
+def test_a_value_that_fails_when_looked_at_does_not_cost_the_report(bench):
+    report = bench.run("class Bad:\n    @property\n    def shape(self): raise OSError('no')\nbad = Bad(); n = 1")
+    assert by_name(report)["bad"]["summary"] == "(no summary: OSError)" and "n" in by_name(report)
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_note_and_the_report_comes(bench):
+    report = bench.run("plt.title('$\\\\frac{$'); x = 1")
+    assert any("could not be drawn" in note for note in report["notes"]) and "x" in by_name(report)
+    assert bench.run("y = 2")["notes"] == []
+
+
 def test_huge_integers_do_not_stop_the_report():
     assert "bits" in summary(10**6000)
 

@@ -1,4 +1,4 @@
-"""The workbench inside a real kernel: frames mapped from shared memory, the broker over its socket, one report a cell."""
+"""The workbench inside a real kernel: frames in shared memory, the broker over its socket, one report a cell."""
 
 from __future__ import annotations
 
