@@ -52,7 +52,7 @@ def frames_from_bag(
     Raises: RecordingError where the recording is missing, cut off or lacks a topic; it names the topics that are there.
     """
     path = Path(path)
-    with _open(path) as reader:
+    with open_recording(path) as reader:
         chosen = dict(cameras) if cameras is not None else _find_cameras(reader, path)
         _check_topics(reader, path, chosen)
         buffer = FrameBuffer(seconds=_FOREVER, rate_hz=rate_hz, max_bytes=sys.maxsize, max_depth_skew=max_depth_skew)
@@ -67,7 +67,7 @@ def frames_from_bag(
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[AnyReader]:
+def open_recording(path: Path) -> Iterator[AnyReader]:
     """Open a recording; whatever goes wrong while it is read becomes a RecordingError that says what is there."""
     from rosbags.highlevel import AnyReader  # optional, and only recordings need it
     from rosbags.typesys import Stores, get_typestore

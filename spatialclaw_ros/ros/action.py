@@ -1,0 +1,149 @@
+"""The `~/query` action: every goal is accepted, waits its turn, can be cancelled at any time, and gets a coded result.
+
+No executor thread ever waits: a goal's work runs on the agent's thread, and its execute coroutine awaits a Future.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.node import Node
+
+from spatialclaw_msgs.action import SpatialQuery
+from spatialclaw_ros.agent.records import Event, Query, QueryResult
+from spatialclaw_ros.errors import ErrorCode, SpatialClawError
+from spatialclaw_ros.ros.agent_thread import AgentThread
+from spatialclaw_ros.ros.conversions import feedback_message, query_from_goal, result_message
+from spatialclaw_ros.ros.goal import Goal
+
+RESULT_KEPT = 300
+"""Seconds that a result is kept for a client that asks late."""
+
+Work = Callable[[Goal], QueryResult]
+
+
+class QueryServer:
+    """Serves goals, one at a time in the order of their acceptance.
+
+    check: called at acceptance with the query; what it raises ends the goal at once with that code, since a rejection
+    would carry no reason. work: answers a goal, on the agent's thread. finished: told every result, on the executor.
+    fixed_frame: the frame of answers that name none.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        thread: AgentThread,
+        check: Callable[[Query], None],
+        work: Work,
+        finished: Callable[[Goal, QueryResult], None],
+        fixed_frame: Callable[[], str],
+    ) -> None:
+        self._node = node
+        self._thread = thread
+        self._check = check
+        self._work = work
+        self._finished = finished
+        self._fixed_frame = fixed_frame
+        self._goals: dict[bytes, Goal] = {}
+        self._server = ActionServer(
+            node,
+            SpatialQuery,
+            "~/query",
+            execute_callback=self._execute,
+            goal_callback=lambda _: GoalResponse.ACCEPT,
+            handle_accepted_callback=self._accept,
+            cancel_callback=self._cancel,
+            result_timeout=RESULT_KEPT,
+        )
+
+    @property
+    def unfinished(self) -> int:
+        """Goals accepted and not ended."""
+        return len(self._goals)
+
+    def send_feedback(self, goal: Goal, event: Event) -> None:
+        """Tell the client about a stage; from any thread."""
+        goal.handle.publish_feedback(feedback_message(event))
+
+    def stop_all(self, code: ErrorCode, message: str) -> None:
+        """End every goal soon with this code: those that wait at once, the running one as by a cancel."""
+        for goal in list(self._goals.values()):
+            goal.stopped = (code, message)
+            self._stop(goal, message)
+
+    def destroy(self) -> None:
+        """Take the action from the graph. Goals should have ended before."""
+        self._server.destroy()
+
+    def _accept(self, handle: Any) -> None:
+        goal = Goal(handle, query_from_goal(handle.request))
+        self._goals[_key(handle)] = goal
+        try:
+            self._check(goal.query)
+        except SpatialClawError as error:
+            goal.claim()
+            self._end(goal, goal.refusal(error.code, str(error)))
+            return
+        self._thread.submit(lambda: self._serve(goal))
+
+    def _serve(self, goal: Goal) -> None:
+        """On the agent's thread: work on a goal unless a cancel was quicker."""
+        if not goal.claim():
+            return
+        self._post(lambda: goal.handle.execute())
+        try:
+            result = self._work(goal)
+        except Exception as error:
+            goal.result.set_result(goal.refusal(ErrorCode.INTERNAL, f"{type(error).__name__}: {error} (see the log)"))
+            raise
+        else:
+            goal.result.set_result(dataclasses.replace(result, duration=goal.elapsed()))
+        finally:
+            self._node.executor.wake()
+
+    def _cancel(self, handle: Any) -> CancelResponse:
+        goal = self._goals.get(_key(handle))
+        if goal is None:
+            return CancelResponse.REJECT
+        self._stop(goal, "cancelled by the client")
+        return CancelResponse.ACCEPT
+
+    def _stop(self, goal: Goal, reason: str) -> None:
+        goal.cancel.cancel(reason)
+        if goal.claim():  # it waited: nobody works on it, and nobody will
+            result = goal.refusal(ErrorCode.CANCELED, f"{reason} while it waited for its turn")
+            self._post(lambda: self._end(goal, result))  # after rclpy has noted the cancel
+
+    def _end(self, goal: Goal, result: QueryResult) -> None:
+        goal.result.set_result(result)
+        goal.handle.execute()
+
+    def _post(self, job: Callable[[], None]) -> None:
+        """Run a job on the executor: action handles are not to be changed from two threads at once."""
+        self._node.executor.create_task(job)
+
+    async def _execute(self, handle: Any) -> SpatialQuery.Result:
+        goal = self._goals[_key(handle)]
+        result: QueryResult = await goal.result
+        if goal.stopped is not None and result.error_code is ErrorCode.CANCELED:
+            code, message = goal.stopped
+            result = dataclasses.replace(result, error_code=code, error_message=message)
+        try:
+            self._finished(goal, result)
+        finally:
+            del self._goals[_key(handle)]
+            if handle.is_cancel_requested and result.error_code is ErrorCode.CANCELED:
+                handle.canceled()
+            elif result.ok:
+                handle.succeed()
+            else:
+                handle.abort()
+        return result_message(result, self._node.get_clock().now().to_msg(), self._fixed_frame())
+
+
+def _key(handle: Any) -> bytes:
+    return bytes(handle.goal_id.uuid)
