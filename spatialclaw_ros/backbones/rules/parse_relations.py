@@ -56,6 +56,8 @@ def parse_egocentric(reading: Reading) -> Question:
     standing = next((thing for thing in others if _STANDING.search(reading.before(thing))), others[0])
     target = next(thing for thing in others if thing is not standing)
     options = reading.side_words
+    if len(options) == 3:  # the odd one belongs to the stance: "with the door in front of me, is ... left or right?"
+        options = ("left", "right") if {"left", "right"} <= set(options) else ("front", "behind")
     if len(options) < 2:
         asserted, options = options[0], ("left", "right") if options[0] in ("left", "right") else ("front", "behind")
     else:

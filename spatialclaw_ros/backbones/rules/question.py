@@ -14,7 +14,7 @@ Family = Literal[
 ]  # fmt: skip
 
 EXAMPLES = {
-    "distance": "How far is the red mug from the blue box, between their centres (or nearest surfaces), in metres?",
+    "distance": "How far is the red mug from the blue box, between their centres, in metres?",
     "camera_distance": "How far from the camera is the red mug in frame 12?",
     "side": "Seen from the camera in frame 12, is the red mug left or right of the blue box?",
     "depth_order": "In frame 12, is the red mug in front of or behind the blue box?",
