@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialclaw_ros.errors import KernelError, SandboxUnavailable
+from spatialclaw_ros.frames.store import FrameStore
 from spatialclaw_ros.kernel import bubblewrap, landlock, process, seccomp
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
@@ -136,9 +135,9 @@ def _require(level: str, config: KernelConfig) -> None:
 
 def _run_self_test(level: str, config: KernelConfig) -> dict[str, str]:
     """Start a process at `level` and return what its attempts came to. Raises: KernelError, OSError."""
-    root = Path(tempfile.mkdtemp(prefix="spatialclaw-check-"))
+    store = FrameStore()  # whose folder the next start removes, should this process be killed meanwhile
     try:
-        folders = KernelFolders.make(root / "k")
+        folders = KernelFolders.make(store.make_folder("check"))
         with targets(folders, level) as plan:
             child = process.SandboxedProcess(level, config, folders, connection=None, checks=plan)
             try:
@@ -147,32 +146,30 @@ def _run_self_test(level: str, config: KernelConfig) -> dict[str, str]:
             finally:
                 child.close()
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        store.close()
 
 
 @contextmanager
 def targets(folders: KernelFolders, level: str) -> Iterator[dict[str, Any]]:
     """What the self-test aims at, made on the host for its time: a secret file, listening sockets, this process."""
     name = f"spatialclaw-{secrets.token_hex(8)}"
+    secret, meeting = folders.root / "secret", folders.root / "host"  # beside what is shown, not in it
+    secret.write_bytes(b"secret")
     with (
-        tempfile.NamedTemporaryFile(prefix="spatialclaw-secret-") as secret,
-        tempfile.TemporaryDirectory(prefix="spatialclaw-") as outside,
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unix,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as abstract,
     ):
-        secret.write(b"secret")
-        secret.flush()
         tcp.bind(("127.0.0.1", 0))
-        unix.bind(f"{outside}/s")
+        unix.bind(str(meeting))
         abstract.bind("\0" + name)
         for listening in (tcp, unix, abstract):
             listening.listen()
         yield {
-            "host_files": [secret.name, f"/proc/{os.getpid()}/environ", *HOST_FILES],
+            "host_files": [str(secret), f"/proc/{os.getpid()}/environ", *HOST_FILES],
             "read_only": [str(folders.frames), python_tree().package, folders.sockets_inside(level)],
             "tcp_port": tcp.getsockname()[1],
-            "unix_path": f"{outside}/s",
+            "unix_path": str(meeting),
             "abstract_name": name,
             "host_pids": [os.getpid(), os.getppid()],
             "own_pid_space": level == "bwrap",

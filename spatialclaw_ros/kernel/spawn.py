@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import threading
+from concurrent import futures
 from concurrent.futures import Future
 from typing import Any
 
@@ -45,4 +46,7 @@ def popen(words: list[str], timeout: float = 10.0, **options: Any) -> subprocess
         if _spawner is None or _spawner.pid != os.getpid():  # a forked host has no such thread yet
             _spawner = _Spawner()
         future = _spawner.popen(words, options)
-    return future.result(timeout)
+    try:
+        return future.result(timeout)
+    except futures.TimeoutError as error:  # not yet the built-in TimeoutError in Python 3.10
+        raise TimeoutError(f"{words[0]} was not started within {timeout:g} s") from error

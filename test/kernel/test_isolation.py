@@ -78,7 +78,7 @@ def test_self_test_notices_a_sandbox_that_shows_the_host(monkeypatch: pytest.Mon
     if not report.level:
         pytest.skip(f"bwrap does not work here: {report.levels[0].reason}")
     real = bubblewrap.python_tree if hasattr(bubblewrap, "python_tree") else python_tree
-    leaky = dataclasses.replace(real(), roots=(*real().roots, "/tmp"))
+    leaky = dataclasses.replace(real(), roots=(*real().roots, "/dev/shm"))
     monkeypatch.setattr(isolation.process, "python_tree", lambda extra=(): leaky)
     broken = isolation.probe(levels=("bwrap",)).levels[0]
     assert not broken.works and "files" in broken.reason
