@@ -9,25 +9,25 @@ import numpy as np
 from scipy import ndimage, spatial
 
 MIN_PIXELS = 10
-FLYING_BASE, FLYING_SLOPE = 0.02, 0.03
-"""A 3x3 neighbourhood whose depths differ by more than base + slope * depth (metres) straddles an edge."""
-NEAR_PIECE = 0.15
-"""Pieces of a mask that lie within this many metres of the dominant piece belong to the object."""
+JUMP_BASE, JUMP_SLOPE = 0.03, 0.03
+"""A pixel more than base + slope * depth (metres) behind a neighbour is background, or flies between the two."""
+REACH_SHARE, MIN_REACH, MAX_REACH = 0.3, 0.08, 0.3
+"""A piece of a mask belongs to the main one within this share of the larger one's extent, between the bounds in metres:
+a lamp's pole belongs to the shade that hides its top."""
+SMALLEST_PIECE = 0.02
 
 
 def trusted_pixels(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """(H, W) bool: pixels of `mask` whose depth can be trusted: inside the edge, measured, not on a depth edge."""
+    """(H, W) bool: pixels of `mask` with depth to trust: inside the edge, measured, not behind a depth edge.
+
+    Thin parts (a lamp's pole) are kept: only an edge beside something wider is cut, and of a depth edge the far side.
+    """
     mask = np.asarray(mask, bool)
-    area = int(mask.sum())
-    radius = int(np.clip(0.03 * np.sqrt(area), 1, 3)) if area > 60 else 0
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((2 * radius + 1,) * 2, np.uint8)).astype(bool) if radius else mask
-    if inner.sum() < 0.3 * area:
-        inner = mask
-    measured = np.isfinite(depth) & (depth > 0)
-    candidates = inner & measured
+    known = np.isfinite(depth) & (depth > 0)
+    candidates = _without_edge(mask) & known
     if candidates.sum() < MIN_PIXELS:
-        candidates = mask & measured
-    steady = candidates & ~_flying(depth, measured)
+        candidates = mask & known
+    steady = candidates & ~_behind_an_edge(depth, known)
     return steady if steady.sum() >= max(MIN_PIXELS, 0.3 * candidates.sum()) else candidates
 
 
@@ -38,7 +38,23 @@ def dominant_piece(points: np.ndarray, pixel_size: float = 0.0) -> np.ndarray:
     """
     if len(points) < MIN_PIXELS:
         return np.ones(len(points), bool)
-    voxel = max(0.03, 3.0 * pixel_size)
+    owner, count = _pieces(points, max(0.03, 3.0 * pixel_size))
+    sizes = np.bincount(owner, minlength=count + 1)
+    main = int(np.argmax(sizes))
+    keep = owner == main
+    others = [i for i in np.argsort(-sizes) if i != main and sizes[i] >= max(3, SMALLEST_PIECE * sizes[main])]
+    for _ in range(2):  # a second round reaches what hangs on a piece of the first
+        for piece in others:
+            members = owner == piece
+            extent = max(_extent(points[owner == main]), _extent(points[members]))
+            reach = np.clip(REACH_SHARE * extent, MIN_REACH, MAX_REACH)
+            if not keep[members].any() and _gap(points[keep], points[members]) < reach:
+                keep |= members
+    return keep
+
+
+def _pieces(points: np.ndarray, voxel: float) -> tuple[np.ndarray, int]:
+    """The piece (1..count) of each point: neighbouring occupied voxels are connected, corners included."""
     low = points.min(axis=0)
     extent = points.max(axis=0) - low
     while np.prod(np.floor(extent / voxel) + 3) > 2e6:
@@ -47,26 +63,31 @@ def dominant_piece(points: np.ndarray, pixel_size: float = 0.0) -> np.ndarray:
     grid = np.zeros(cells.max(axis=0) + 1, bool)
     grid[tuple(cells.T)] = True
     pieces, count = ndimage.label(grid, np.ones((3, 3, 3)))
-    if count == 1:
-        return np.ones(len(points), bool)
-    owner = pieces[tuple(cells.T)]
-    sizes = np.bincount(owner, minlength=count + 1)
-    main = int(np.argmax(sizes))
-    keep = owner == main
-    tree = spatial.cKDTree(points[keep][:: max(1, int(sizes[main]) // 2000)])
-    for piece in np.flatnonzero(sizes >= max(3, 0.03 * sizes[main])):
-        if piece != main:
-            members = owner == piece
-            gap = tree.query(points[members][:: max(1, int(sizes[piece]) // 200)])[0].min()
-            keep |= members & bool(gap < NEAR_PIECE)
-    return keep
+    return pieces[tuple(cells.T)], count
 
 
-def _flying(depth: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    kernel = np.ones((3, 3), np.uint8)
-    near = cv2.erode(np.where(measured, depth, np.float32(1e6)).astype(np.float32), kernel)
-    far = cv2.dilate(np.where(measured, depth, np.float32(0)).astype(np.float32), kernel)
-    return (far - near) > FLYING_BASE + FLYING_SLOPE * near
+def _extent(points: np.ndarray) -> float:
+    return float(np.linalg.norm(np.ptp(points, axis=0)))
+
+
+def _gap(a: np.ndarray, b: np.ndarray) -> float:
+    """About the least distance between two clouds (of at most 2000 and 300 of their points)."""
+    a, b = a[:: max(1, len(a) // 2000)], b[:: max(1, len(b) // 300)]
+    return float(spatial.cKDTree(a).query(b)[0].min())
+
+
+def _without_edge(mask: np.ndarray) -> np.ndarray:
+    """The mask without its outermost pixels, but with the parts that are too thin to have an inside."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    thin = mask & ~cv2.dilate(inner, np.ones((5, 5), np.uint8)).astype(bool)
+    return inner.astype(bool) | thin
+
+
+def _behind_an_edge(depth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels clearly behind one of their 3x3 neighbours."""
+    far = np.float32(1e6)
+    nearest = cv2.erode(np.where(known, depth, far).astype(np.float32), np.ones((3, 3), np.uint8))
+    return known & (depth - nearest > JUMP_BASE + JUMP_SLOPE * depth)
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,7 @@ class Box3D:
         )
 
 
-def upright_box(points: np.ndarray, up: int = 1, trim: float = 1.0) -> Box3D:
+def upright_box(points: np.ndarray, up: int = 1, trim: float = 0.5) -> Box3D:
     """The upright box of least footprint around (N, 3) points, after cutting `trim` percent at each end of each axis.
 
     up: the axis that points up, 1 (Y, Reconstruction) or 2 (z, ROS frames).

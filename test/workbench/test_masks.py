@@ -179,7 +179,16 @@ def test_trusted_pixels_leave_out_edges_holes_and_jumps():
     mask[10:50, 5:50] = True
     trusted = trusted_pixels(mask, depth)
     assert trusted.sum() > 1000 and not trusted[20:25, 10:15].any()
-    assert not trusted[:, 29:31].any() and not trusted[10].any() and not trusted[:, 5].any()
+    assert not trusted[:, 30].any() and trusted[30, 29], "at a jump the near side stays and the far side goes"
+    assert not trusted[10].any() and not trusted[:, 5].any()
+
+
+def test_thin_parts_are_trusted_too():
+    mask = np.zeros((60, 60), bool)
+    mask[5:20, 10:50] = mask[20:55, 29:31] = True
+    depth = np.where(mask, 2.0, 4.0).astype(np.float32)
+    trusted = trusted_pixels(mask, depth)
+    assert trusted[25:55, 29:31].all() and not trusted[5].any()
 
 
 def test_dominant_piece_keeps_near_pieces_and_drops_far_ones():
