@@ -84,10 +84,11 @@ def test_relation_that_asks_which_wants_a_thing():
     ("text", "options"),
     [
         ("If I stand at the red chair facing the green door, is the yellow lamp on my left or my right?", "left right"),
-        ("You are at the red chair and face the green door. Is the yellow lamp behind you or in front?", "front behind"),
+        ("You are at the red chair and face the green door. Is the yellow lamp behind or in front?", "front behind"),
         ("From the red chair looking at the green door, is the yellow lamp to the left or right?", "left right"),
         ("Facing the green door while standing at the red chair, is the yellow lamp left or right?", "left right"),
-        ("With the green door in front of me, standing at the red chair, is the yellow lamp left or right?", "left right"),
+        ("With the green door in front of me, standing at the red chair, is the yellow lamp left or right?",
+         "left right"),
         ("I am next to the red chair, facing the green door. Is the yellow lamp left, right, in front or behind?",
          "left right front behind"),
     ],
