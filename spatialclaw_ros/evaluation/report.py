@@ -87,7 +87,7 @@ def _trace_of(result: QueryResult) -> Trace | None:
 def _entry(given: tuple[ReportItem, Trace | None]) -> dict[str, Any]:
     item, trace = given
     result = item.result
-    steps = result.steps or (trace.result.steps if trace else ())
+    steps = trace.result.steps if trace else result.steps  # a result that came over the action only counts them
     verdict = "" if item.right is None else "right" if item.right else "wrong"
     mark = {"right": "good", "wrong": "bad", "": "" if result.ok else "bad"}[verdict]
     return {

@@ -34,9 +34,9 @@ def score(question: Question, result: QueryResult) -> Verdict:
 
 
 def truth_text(truth: Truth) -> str:
-    """The truth in words: '2.56 m +- 0.256', '3', 'left'."""
+    """The truth in words: '2.56 ± 0.256 m', '3', 'left'."""
     if truth.type == "number":
-        return f"{truth.value} {truth.unit} +- {truth.tolerance:g}".replace("  ", " ")
+        return f"{truth.value} ± {truth.tolerance:g} {truth.unit}".rstrip()
     return str(truth.value)
 
 
