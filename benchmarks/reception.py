@@ -1,9 +1,9 @@
 """How many camera images arrive: run `python benchmarks/reception.py`; prints the node beside a bare rclpy subscriber.
 
 One process publishes best-effort images at 30 Hz on one or four cameras; another receives them: a single-threaded
-rclpy subscriber that does nothing, or the agent node, which keeps every frame (buffer.rate_hz 0) or the default five a second,
-and encodes what it keeps. Lost images are compared with the bare subscriber's on the same transport. Processor time is
-the receiving process's own, in per cent of a core.
+rclpy subscriber that does nothing, or the agent node, which keeps every frame (buffer.rate_hz 0) or the default five
+a second, and encodes what it keeps. Lost images are compared with the bare subscriber's on the same transport.
+Processor time is the receiving process's own, in per cent of a core.
 """
 
 from __future__ import annotations
