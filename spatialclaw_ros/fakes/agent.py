@@ -1,8 +1,8 @@
 """FakeAgent: an agent without a kernel or a model, for tests of whatever talks to an agent.
 
 The question says what it does: "wait" works until it is cancelled or its limit is over, "crash" raises, "masks" makes a
-mask of the first frame's left half, "surrogate" prints text that is not valid Unicode, "objects" answers with a box;
-everything else is answered with the number of frames.
+mask of the first frame's left half, "surrogate" prints text that is not valid Unicode, "objects" answers with a box,
+"depth" tells how many frames have depth; everything else is answered with the number of frames.
 """
 
 from __future__ import annotations
@@ -102,4 +102,7 @@ def _answer(query: Query, snapshot: Snapshot) -> Answer:
     if "objects" in query.question:
         box = ObjectAnswer("red box", (1.0, 2.0, 0.5), (0.2, 0.3, 0.4))
         return Answer("a red box", AnswerType.OBJECTS, frame=frame, objects=(box,), evidence=evidence)
-    return Answer(f"{len(snapshot)} frames", AnswerType.NUMBER, float(len(snapshot)), unit="count", evidence=evidence)
+    text = f"{len(snapshot)} frames"
+    if "depth" in query.question:
+        text += f", {sum(each.depth_payload is not None for each in snapshot)} with depth"
+    return Answer(text, AnswerType.NUMBER, float(len(snapshot)), unit="count", evidence=evidence)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
 from spatialclaw_msgs.action import SpatialQuery
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
@@ -18,6 +19,9 @@ from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.ros.agent_thread import AgentThread
 from spatialclaw_ros.ros.conversions import feedback_message, query_from_goal, result_message
 from spatialclaw_ros.ros.goal import Goal
+
+FEEDBACK_DEPTH = 100
+"""Feedback messages kept for a client that is slow to take them."""
 
 RESULT_KEPT = 300
 """Seconds that a result is kept for a client that asks late."""
@@ -57,6 +61,7 @@ class QueryServer:
             goal_callback=lambda _: GoalResponse.ACCEPT,
             handle_accepted_callback=self._accept,
             cancel_callback=self._cancel,
+            feedback_pub_qos_profile=QoSProfile(depth=FEEDBACK_DEPTH),
             result_timeout=RESULT_KEPT,
         )
 

@@ -10,6 +10,9 @@ from spatialclaw_ros.agent.records import Event, Listener, Query, QueryResult
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.ros.environment import prepare_environment
 
+FEEDBACK_DEPTH = 100
+"""Feedback messages that may wait; of rclpy's default of 10, two quick goals lose some."""
+
 
 class NodeUnreachable(SpatialClawError):
     """No agent node answers under that name."""
@@ -23,6 +26,8 @@ class PendingAnswer:
     def __init__(self, query: Query) -> None:
         self.query = query
         self.events: list[Event] = []
+        self.message: Any = None
+        """The action's result message, once it is there."""
         self._done = threading.Event()
         self._accepted = threading.Event()
         self._result: QueryResult | None = None
@@ -72,6 +77,7 @@ class QueryClient:
         import rclpy
         from rclpy.action import ActionClient
         from rclpy.executors import SingleThreadedExecutor
+        from rclpy.qos import QoSProfile
         from rclpy.signals import SignalHandlerOptions
 
         from spatialclaw_msgs.action import SpatialQuery
@@ -80,7 +86,8 @@ class QueryClient:
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("spatialclaw_client", context=self._context, enable_rosout=False)
-        self._action = ActionClient(self.node, SpatialQuery, self._name)
+        feedback = QoSProfile(depth=FEEDBACK_DEPTH)
+        self._action = ActionClient(self.node, SpatialQuery, self._name, feedback_sub_qos_profile=feedback)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._spinning = threading.Thread(target=self._spin, name="query client", daemon=True)
@@ -152,7 +159,8 @@ class QueryClient:
         from spatialclaw_ros.ros.conversions import result_from_message
 
         try:
-            pending._finish(result_from_message(done.result().result, pending.query))
+            pending.message = done.result().result
+            pending._finish(result_from_message(pending.message, pending.query))
         except Exception as error:  # handed on to whoever waits for the result
             pending._finish(None, error)
 

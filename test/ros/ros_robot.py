@@ -43,8 +43,10 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 class NodeProcess:
     """An agent node in a process of its own. parameters: those that differ from the defaults."""
 
-    def __init__(self, log: Path, parameters: dict[str, Any], module: str = "spatialclaw_ros.fakes.agent_node") -> None:
-        arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+    def __init__(self, log: Path, parameters: dict[str, Any], name: str = "spatialclaw") -> None:
+        module = "spatialclaw_ros.fakes.agent_node"
+        arguments = [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
+        arguments += ["-r", f"__node:={name}"]
         self.log = log
         with log.open("wb") as file:
             self.process = subprocess.Popen(
@@ -165,3 +167,14 @@ HEAD = {
 def ask(client: QueryClient, question: str, **fields: Any) -> QueryResult:
     """One goal and its result."""
     return client.ask(Query(question, **fields), seconds=20.0)
+
+
+def send_until_taken(robot: Robot, client: QueryClient, **fields: Any) -> int:
+    """Send frames until a goal finds the one just sent; returns its stamp, ns."""
+
+    def taken() -> int:
+        stamp = robot.send_frame()
+        answer = client.ask(Query("how many?", **fields), seconds=20.0).answer
+        return stamp if answer is not None and stamp in [each.stamp for each in answer.evidence] else 0
+
+    return wait_until(taken)

@@ -23,7 +23,7 @@ def test_a_goal_gets_feedback_at_every_stage_and_a_typed_result(client: QueryCli
     assert pending.events[-1].purpose == "count the frames"
     assert result.ok and result.answer.type is AnswerType.NUMBER
     assert result.answer.number >= 3 and result.answer.unit == "count"
-    assert [each.stamp for each in result.answer.evidence][:3] == frames
+    assert [each.stamp for each in result.answer.evidence] == frames
 
 
 def test_ten_waiting_goals_are_cancelled_while_one_runs(client: QueryClient, frames: list[int]) -> None:
