@@ -44,13 +44,17 @@ def shuffled(rng: np.random.Generator, things: Iterable[Thing]) -> list[Thing]:
     return [listed[k] for k in rng.permutation(len(listed))]
 
 
-def measured(metres: float, rng: np.random.Generator, share: float = 0.10, least: float = 0.05) -> tuple[str, Truth]:
-    """A unit's name and the answer in it; tolerance is the larger of `share` of the value and `least` metres."""
+TOLERANCE = 0.05
+"""A measurement is right within this share of the truth, or this many metres where that is more."""
+
+
+def measured(metres: float, rng: np.random.Generator, least: float = TOLERANCE) -> tuple[str, Truth]:
+    """A unit's name and the answer in it, with its tolerance; least: metres."""
     name = "centimetres" if rng.random() < 0.25 else "metres"
     unit, factor = UNITS[name]
     digits = 3 if unit == "m" else 1
     return name, Truth(
-        "number", round(metres * factor, digits), unit, round(max(least, share * metres) * factor, digits)
+        "number", round(metres * factor, digits), unit, round(max(least, TOLERANCE * metres) * factor, digits)
     )
 
 
@@ -114,7 +118,7 @@ def _camera_distance(
 ) -> Draft:
     metres = float(np.linalg.norm(scene.in_camera(thing, frame)))
     seen_once = 0.5 * float(thing.size[:2].min()) if thing.motion is not None else 0.0
-    unit, truth = measured(metres, rng, least=max(0.05, seen_once))
+    unit, truth = measured(metres, rng, least=max(TOLERANCE, seen_once))
     return Draft(template.format(a=thing.name, when=when, unit=unit), truth, (thing.name,))
 
 
@@ -280,7 +284,7 @@ def camera_paths(scene: Scene, rng: np.random.Generator) -> list[Draft]:
     straight = float(np.linalg.norm(places[-1] - places[0]))
     drafts = []
     for meaning, metres in (("camera_path", length), ("camera_displacement", straight)):
-        unit, truth = measured(metres, rng, share=0.05)
+        unit, truth = measured(metres, rng)
         drafts.append(Draft(words.next(meaning).format(unit=unit), truth, ("camera",)))
     return drafts
 

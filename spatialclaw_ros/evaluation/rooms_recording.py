@@ -24,8 +24,8 @@ from spatialclaw_ros.evaluation.rooms_truth import save_truth
 from spatialclaw_ros.evaluation.rooms_visibility import SeenSurfaces, Sight, SightMeter, coarse, is_good
 from spatialclaw_ros.frames.camera import Intrinsics
 
-GENERATOR = 1
-"""Counts up whenever the same seed gives another recording."""
+GENERATOR = 2
+"""Counts up whenever the same seed gives another recording or other questions."""
 START_STAMP = 1_000_000_000 * 10**9
 """Nanoseconds; like the recordings that people keep, not 1970."""
 ATTEMPTS = 60

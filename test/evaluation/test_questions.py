@@ -169,8 +169,7 @@ def test_tolerances_are_five_centimetres_or_a_share(small_room: MadeRoom) -> Non
     for question in small_room.questions:
         if question.answer.type == "number":
             factor = {"m": 1.0, "cm": 100.0}[question.answer.unit]
-            share = 0.05 if question.family == "camera_path" else 0.10
-            least = max(0.05, share * _metres(question))
+            least = max(0.05, 0.05 * _metres(question))
             assert question.answer.tolerance / factor == pytest.approx(
                 least, abs=0.08 if question.family == "camera_distance" else 2e-3
             )
