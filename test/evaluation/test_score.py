@@ -85,5 +85,5 @@ def test_a_best_effort_is_marked() -> None:
 def test_the_verdict_tells_answer_truth_and_difference() -> None:
     detail = score(DISTANCE, _number(1.0)).detail
     assert "1 m" in detail
-    assert "0.89 m" in detail
+    assert "0.89 ± 0.05 m" in detail
     assert "off by 0.11" in detail
