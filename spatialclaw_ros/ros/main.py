@@ -1,12 +1,14 @@
 """The agent node's process: environment, executor, and an end that leaves nothing behind.
 
-The executor is rclpy's SingleThreadedExecutor, by measurement (four cameras, 150 kB each, 30 Hz, two cores): it
-took all of 480 images with 4 % of a core; a MultiThreadedExecutor took a whole core and lost half of them.
-Nothing in the node's callbacks waits, so that one thread suffices.
+The executor is rclpy's SingleThreadedExecutor, by measurement (four cameras, 150 kB each, 30 Hz, two cores, Kilted): it
+took all of 480 images with 3 to 4 % of a core; a MultiThreadedExecutor took 6 to 9 %, or a whole core on a busy machine,
+where it lost half of the images; the experimental EventsExecutor ran no callback at all. Nothing in the node's callbacks
+waits, so that one thread suffices.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -15,6 +17,8 @@ from collections.abc import Sequence
 
 from spatialclaw_ros.errors import SpatialClawError
 from spatialclaw_ros.ros.environment import prepare_environment
+
+_log = logging.getLogger(__name__)
 
 LAST_RESULTS = 3.0
 """Seconds that goals under way may take to end after a signal, so that their clients get a result."""
@@ -73,14 +77,16 @@ def _serve(make_agent: object, stop: threading.Event) -> int:
 
 
 def _spin(executor: object, stop: threading.Event) -> None:
+    """Spin until the executor is shut down. A defect in a callback is logged, and the node goes on serving."""
     from rclpy.executors import ExternalShutdownException, ShutdownException
 
-    try:
-        executor.spin()
-    except (ExternalShutdownException, ShutdownException):
-        return
-    finally:
-        stop.set()  # a defect in a callback ends the process instead of leaving it deaf
+    while not stop.is_set():
+        try:
+            executor.spin()
+        except (ExternalShutdownException, ShutdownException):
+            return
+        except Exception:
+            _log.exception("a callback of the node failed")
 
 
 def _let_goals_end(node: object) -> None:

@@ -99,8 +99,8 @@ class Subscriptions:
         """Listen anew to silent image topics whose publishers send the other image type; says which."""
         corrected = []
         for heard, handle in self._images:
-            other = _type_of_publishers(self._node, heard.topic)
-            if not heard.count and other is not None and _type_name(other) != heard.type_name:
+            other = None if heard.count else _type_of_publishers(self._node, heard.topic)
+            if other is not None and _type_name(other) != heard.type_name:
                 self._node.destroy_subscription(self._subscriptions.pop(id(heard)))
                 heard.type_name = _type_name(other)
                 self._subscribe(heard, other, handle)
