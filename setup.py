@@ -25,7 +25,6 @@ REQUIRED = [
     "rich>=13,<16",  # live view and tables
     "pygments>=2.15",  # cells in the report
     "psutil>=5.9",  # memory of a kernel's whole process tree
-    "pytransform3d>=3.5,<4",  # temporal transforms with interpolation
     "rosbags>=0.10,<0.12",  # 0.10 has typed stores; each minor version renames some of its interface
     "trimesh>=4.4,<6",  # the generated rooms
     "embreex>=2.17.7.post6",  # ray casting for them; earlier ones lack wheels for Python 3.12 and 3.13
@@ -37,12 +36,11 @@ EXTRAS = {
         "pytest>=8,<10",
         "pytest-timeout>=2.3",  # a process that hangs fails its own test, not the whole run
         "hypothesis>=6.100",
+        "pytransform3d>=3.5,<4",  # judges the transform buffer
         "ruff>=0.8",
         "mypy>=1.13",
         "types-PyYAML>=6",
     ],
-    "cloud": ["open3d>=0.18"],  # 1.3 GB, and needs libusb and libGL from the system: only for tools.Cloud
-    "models": ["torch>=2.4", "transformers>=4.50"],  # perception on a GPU
 }
 
 # Named one by one: setuptools knows ** in package_data from 62.3 on.

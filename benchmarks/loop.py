@@ -24,16 +24,22 @@ from stand_in import Seen, StandIn
 from spatialclaw_ros.agent.agent import SpatialAgent
 from spatialclaw_ros.agent.records import Query
 from spatialclaw_ros.config import AgentConfig
-from spatialclaw_ros.errors import TransformError
-from spatialclaw_ros.fakes.backbone import ScriptedBackbone
+from spatialclaw_ros.errors import PerceptionError, TransformError
 from spatialclaw_ros.frames.bag import frames_from_bag
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.frames.payload import ImagePayload
+from spatialclaw_ros.frames.store import FrameStore
+from spatialclaw_ros.kernel.config import KernelConfig
+from spatialclaw_ros.kernel.pool import KernelPool
+from spatialclaw_ros.kernel.session import KernelSession
+from spatialclaw_ros.limits import CancelToken, Deadline
 
 FRAMES = 32
-PLAIN = "Purpose: look\nNext goal: go on\n```python\nprint(float(np.nanmean(InputImages[{k}].depth)))\n```"
+PLAIN = "Purpose: look\nNext goal: go on\n```python\nprint(InputImages[{k}].stamp)\n```"
+DEPTH = "Purpose: look\nNext goal: go on\n```python\nprint(float(np.nanmedian(InputImages[{k}].depth)))\n```"
 SHOWING = "Purpose: look\nNext goal: go on\n```python\nshow(InputImages[{k}])\n```"
+CELLS = {"prints": PLAIN, "reads depth": DEPTH, "shows a frame": SHOWING}
 ANSWER = "Purpose: answer\n```python\nReturnAnswer(1.0, unit='m')\n```"
 
 
@@ -63,8 +69,9 @@ def measure_goal(frames: list[Frame], replies: list[str]) -> tuple[list[Seen], i
         )
         with SpatialAgent(config) as agent, RecordedRing(agent, frames) as buffer:
             time.sleep(2.0)  # the spare kernel's start and the encoder must not compete with what is measured
+            poses = KnownPoses(frames)
             accepted = time.monotonic_ns()
-            snapshot = buffer.snapshot([], 0, 0, KnownPoses(frames), "odom")
+            snapshot = buffer.snapshot([], 0, 0, poses, "odom")
             result = agent.run(Query("How far is the door, in metres?"), snapshot)
             if not result.ok:
                 raise RuntimeError(f"{result.error_code.name}: {result.error_message}")
@@ -102,14 +109,21 @@ def memory(process: psutil.Process) -> float:
 
 
 def kernel_start() -> float:
-    """Seconds from an agent's start to a spare kernel that is ready, imports done."""
-    agent = SpatialAgent(AgentConfig(), backbone=ScriptedBackbone([]))
+    """Seconds from a pool's start to a kernel that is ready, imports done."""
+    store = FrameStore()
+    pool = KernelPool(KernelConfig(), no_requests, store)
     started = time.monotonic()
     try:
-        agent.start()
+        pool.start()
+        pool.acquire(CancelToken(), Deadline(60.0, "the kernel's start"))
         return time.monotonic() - started
     finally:
-        agent.close()
+        pool.close()
+        store.close()
+
+
+def no_requests(method: str, params: dict, session: KernelSession, cancel: CancelToken) -> dict:
+    raise PerceptionError(f"nothing answers {method} here")
 
 
 def main() -> None:
@@ -138,17 +152,19 @@ def print_table(frames: list[Frame], runs: int, steps: int) -> None:
         table.add_row(what, f"{statistics.median(values):.1f} {unit}", f"{min(values):.1f} to {max(values):.1f}")
 
     goals = {}
-    for kind, cell in (("a cell that prints", PLAIN), ("a cell that shows a frame", SHOWING)):
+    for kind, cell in CELLS.items():
         replies = [cell.format(k=k % len(frames)) for k in range(steps - 1)] + [ANSWER]
         goals[kind] = [measure_goal(frames, replies) for _ in range(runs)]
     every = [goal for kind in goals.values() for goal in kind]
-    row("goal accepted → first request has arrived", [(g[0][0].arrived_ns - g[1]) / 1e6 for g in every], "ms")
+    row("goal accepted → first request arrives", [(g[0][0].arrived_ns - g[1]) / 1e6 for g in every], "ms")
     row("goal accepted → first request is complete", [(g[0][0].complete_ns - g[1]) / 1e6 for g in every], "ms")
     for kind, measured in goals.items():
         pairs = [pair for seen, _, _ in measured for pair in zip(seen, seen[1:], strict=False)]
-        row(f"reply → next request arrives, {kind}", [(b.arrived_ns - a.replied_ns) / 1e6 for a, b in pairs], "ms")
-        row(f"reply → next request is complete, {kind}", [(b.complete_ns - a.replied_ns) / 1e6 for a, b in pairs], "ms")
-        row(f"growth of the request a step, {kind}", [(b.size - a.size) / 1e3 for a, b in pairs], "kB")
+        row(f"reply → next request arrives ({kind})", [(b.arrived_ns - a.replied_ns) / 1e6 for a, b in pairs], "ms")
+        row(
+            f"reply → next request is complete ({kind})", [(b.complete_ns - a.replied_ns) / 1e6 for a, b in pairs], "ms"
+        )
+        row(f"growth of the request a step ({kind})", [(b.size - a.size) / 1e3 for a, b in pairs], "kB")
     row("first request's size", [g[0][0].size / 1e6 for g in every], "MB")
     row("kernel ready after start", [kernel_start() for _ in range(runs)], "s")
     row("memory of the process with agent and ring", [g[2]["node"] for g in every], "MiB")

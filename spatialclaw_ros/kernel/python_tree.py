@@ -19,7 +19,6 @@ REQUIRED = ("ipykernel", "numpy", "scipy", "matplotlib", "pillow", "msgpack")
 ONE_OF = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 WHERE_INSTALLED = (
     "orjson",
-    "pytransform3d",
     "scikit-image",
     "scikit-learn",
     "pandas",
