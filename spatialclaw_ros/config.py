@@ -87,6 +87,15 @@ class LoopConfig:
     picture_width: int = option(512, "key frames are shrunk to this width for the model, pixels", 32, 4096)
     picture_height: int = option(384, "and to this height, pixels", 32, 4096)
 
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "time_limit"):
+            value, cap = getattr(self, name), getattr(self, f"{name}_cap")
+            if value > cap:
+                raise ConfigurationError(
+                    f"loop.{name} is {value:g}, above loop.{name}_cap, {cap:g}, so that a goal which names no limit "
+                    f"would have one that it must not ask for; lower the first or raise the second"
+                )
+
 
 @dataclass(frozen=True)
 class TraceConfig:

@@ -141,21 +141,22 @@ class SpatialAgent:
         listener: Listener | None = None,
         cancel: CancelToken | None = None,
         on_masks: MaskListener | None = None,
+        deadline: Deadline | None = None,
     ) -> QueryResult:
         """Answer one query about a snapshot, which stays the caller's to release afterwards.
 
         listener: gets every Event, on this thread, in order. cancel: ends the goal soon, wherever it is.
         on_masks: gets a MaskEvent for every segmentation that a cell asks for, on another thread.
+        deadline: the goal's end, where its time began before this call; None = the query's time limit from now on.
         Never raises for what goes wrong with the goal: the result's error_code and error_message say it.
         """
         started, cancel = time.monotonic(), cancel or CancelToken()
-        setup: GoalSetup | None = None
         try:
             selected = self.check(query, snapshot)
-            time_limit = query.time_limit or self.config.loop.time_limit
-            with self._turn(cancel, Deadline(time_limit)) as sessions:
+            deadline = deadline or Deadline(query.time_limit or self.config.loop.time_limit)
+            with self._turn(cancel, deadline) as sessions:
                 setup = GoalSetup(self.config, self.backbone, self.encoder, self.requests, sessions)
-                return setup.run(query, selected, listener, cancel, on_masks, started)
+                return setup.run(query, selected, listener, cancel, on_masks, started, deadline)
         except SpatialClawError as error:
             return QueryResult(query, error.code, str(error), duration=time.monotonic() - started)
         except Exception as error:  # a defect of ours must not take the node down; the log has the traceback

@@ -57,10 +57,10 @@ class GoalSetup:
         cancel: CancelToken,
         on_masks: MaskListener | None,
         started: float,
+        deadline: Deadline,
     ) -> QueryResult:
         """Run a goal that was checked, in its turn. started: steady time at which it was accepted."""
         time_limit = query.time_limit or self._config.loop.time_limit
-        deadline = Deadline(max(0.0, time_limit - (time.monotonic() - started)))
         work = CancelToken()
         unlink = cancel.on_cancel(lambda: work.cancel(cancel.reason))
         frames = {frame.index: frame for frame in snapshot}

@@ -49,6 +49,8 @@ def test_dotted_names_of_ros_parameters_are_nested() -> None:
         ({"loop": {"max_steps": True}}, "loop.max_steps is True (bool)"),
         ({"loop": {"planning": "yes"}}, "loop.planning is 'yes' (str); expected a finite bool"),
         ({"buffer": {"seconds": float("nan")}}, "buffer.seconds is nan"),
+        ({"loop": {"time_limit": 7200}}, "loop.time_limit is 7200, above loop.time_limit_cap, 3600"),
+        ({"loop": {"max_steps_cap": 4}}, "loop.max_steps is 16, above loop.max_steps_cap, 4"),
         ({"loop": 3}, "loop is 3; expected a section with keys"),
         ({"perception": {"segmenter": "color"}}, "did you mean 'colour'"),
         ({"backbone": {"name": "gpt"}}, "backbone.name is 'gpt'"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from agent.loop_fakes import agent_with, answering, cell, frames, problems
 
-from spatialclaw_ros.agent.records import AnswerType, Event
+from spatialclaw_ros.agent.records import AnswerType, Event, Query
 from spatialclaw_ros.backbones.chat import Picture, Reply
 from spatialclaw_ros.errors import (
     BackboneUnreachable,
@@ -18,8 +18,9 @@ from spatialclaw_ros.errors import (
     QuestionNotUnderstood,
 )
 from spatialclaw_ros.fakes.backbone import ScriptedBackbone
+from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.kernel.cell import CellError, CellResult, ShownPicture, Variable
-from spatialclaw_ros.limits import CancelToken
+from spatialclaw_ros.limits import CancelToken, Deadline
 
 QUESTION = "How far is the mug from the box, in metres?"
 OK = CellResult("ok", stdout="0.5")
@@ -254,6 +255,15 @@ def test_a_goal_canceled_while_it_waits_its_turn_never_starts(tmp_path: Path) ->
         running.join(10)
     assert results[0].error_code is ErrorCode.CANCELED
     assert len(backbone.calls) == 1
+
+
+def test_a_deadline_that_is_handed_over_ends_the_goal_and_not_the_querys_limit(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")], [answering(1.0)]) as agent:
+        snapshot = Snapshot.from_frames(frames())
+        late = agent.run(Query(QUESTION), snapshot, deadline=Deadline(0.0))
+        in_time = agent.run(Query(QUESTION, time_limit=3600.0), snapshot, deadline=Deadline(60.0))
+    assert (late.error_code, late.answer) == (ErrorCode.TIME_LIMIT, None)
+    assert in_time.ok
 
 
 def test_the_time_limit_ends_a_goal_whose_model_never_replies(tmp_path: Path) -> None:
