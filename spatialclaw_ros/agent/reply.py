@@ -11,10 +11,10 @@ MAX_CODE = 100_000
 """Longest cell, characters; more is a model that repeats itself."""
 
 _PYTHON = {"python", "py", "python3", "ipython"}
-_FENCE = re.compile(r"^[ \t]{0,3}(?P<marks>`{3,}|~{3,})[ \t]*(?P<language>[\w+.#-]*)[^\n`]*$")
-_THINKING = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_THINKING_END = re.compile(r"^.*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
-_THINKING_OPEN = re.compile(r"<(?:think|thinking|thought|reasoning)>.*\Z", re.DOTALL | re.IGNORECASE)
+# A model may repeat itself for megabytes, and `re` holds the GIL: every pattern here takes linear time.
+_FENCE = re.compile(r"[ \t]{0,3}(?P<marks>`{3,}|~{3,})(?P<info>[^`]*)\Z")
+_LANGUAGE = re.compile(r"[ \t]*([\w+.#-]*)")
+_THINKING_TAG = re.compile(r"<(?P<slash>/?)(?P<name>think|thinking|thought|reasoning)>", re.IGNORECASE)
 _HEADING = re.compile(r"^[\s*_#>-]*(purpose|reasoning|next[ _]goal)[\s*_]*:[\s*_]*(.*)$", re.IGNORECASE)
 
 ASK_FOR_CELL = "Reply with the lines Purpose:, Reasoning: and Next goal:, then exactly one ```python block."
@@ -34,9 +34,24 @@ class ParsedReply:
 
 def without_thinking(text: str) -> str:
     """The reply without <think> blocks, those that were never closed or whose opening the server kept included."""
-    text = _THINKING.sub("", text)
-    text = _THINKING_END.sub("", text)
-    return _THINKING_OPEN.sub("", text).strip()
+    tags = list(_THINKING_TAG.finditer(text))
+    last_closing = {tag["name"].lower(): tag.start() for tag in tags if tag["slash"]}
+    kept: list[str] = []
+    position, inside, before_unclosed = 0, "", None
+    for tag in tags:
+        name = tag["name"].lower()
+        if inside:
+            if tag["slash"] and name == inside:
+                position, inside = tag.end(), ""
+        elif tag["slash"]:  # its opening is missing: all up to here was thinking
+            kept, position, before_unclosed = [], tag.end(), None
+        elif last_closing.get(name, -1) > tag.start():
+            kept.append(text[position : tag.start()])
+            inside = name
+        elif before_unclosed is None:
+            kept.append(text[position : tag.start()])
+            position, before_unclosed = tag.start(), len(kept)
+    return "".join([*kept, text[position:]][:before_unclosed]).strip()
 
 
 def parse_reply(reply: str, finish_reason: str = "") -> ParsedReply:
@@ -103,15 +118,10 @@ def _blocks(text: str) -> tuple[list[tuple[str, str]], list[str], bool]:
     marks = language = ""
     for line in text.splitlines():
         fence = _FENCE.match(line)
+        tag = _language(fence["info"]) if fence else ""
         if not marks and fence:
-            marks, language, inside = fence["marks"], fence["language"].lower(), []
-        elif (
-            marks
-            and fence
-            and fence["marks"][0] == marks[0]
-            and len(fence["marks"]) >= len(marks)
-            and not fence["language"]
-        ):
+            marks, language, inside = fence["marks"], tag, []
+        elif marks and fence and fence["marks"].startswith(marks) and not tag:
             blocks.append((language, "\n".join(inside).strip("\n")))
             marks = ""
         elif marks:
@@ -121,6 +131,12 @@ def _blocks(text: str) -> tuple[list[tuple[str, str]], list[str], bool]:
     if marks:
         blocks.append((language, "\n".join(inside).strip("\n")))
     return blocks, prose, bool(marks)
+
+
+def _language(info: str) -> str:
+    """The first word after a fence's marks, in lower case; "" where there is none."""
+    word = _LANGUAGE.match(info)
+    return word[1].lower() if word else ""
 
 
 def _fields(prose: list[str]) -> dict[str, str]:

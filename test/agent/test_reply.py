@@ -30,6 +30,40 @@ def test_the_cell_is_found(reply: str) -> None:
     assert (parsed.code, parsed.problem) == (CODE, "")
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"kept <THINK>a</think><Thinking>b <think></thinking> too\n```python\n{CODE}\n```\n<thought>never closed",
+        f"<think>ends under another name</thought>kept too\n```python\n{CODE}\n```",
+        f"<think>twice <think>opened</think>kept too\n```python\n{CODE}\n```",
+        f"one</think>two <reasoning>three</reasoning> four</think>kept too\n```python\n{CODE}\n```",
+    ],
+)
+def test_thinking_is_left_out_however_its_tags_are_paired(reply: str) -> None:
+    parsed = parse_reply(reply)
+    assert parsed.code == CODE
+    assert " ".join(parsed.text.split("```")[0].split()) == "kept too"
+    assert "closed" not in parsed.text
+
+
+MEGABYTE = 1 << 20
+
+
+@pytest.mark.timeout(20)  # what takes quadratic time takes hours at this size
+@pytest.mark.parametrize(
+    "piece",
+    ["<think>", "</think>", "<think>a</think>", "<think></thought>", "<thi", "`", "```", "*", "```a\n", "Purpose: "],
+)
+def test_a_reply_that_repeats_itself_for_a_megabyte_is_read_at_once(piece: str) -> None:
+    assert parse_reply(piece * (MEGABYTE // len(piece))).problem
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("info", ["a" * MEGABYTE + "`", " " * MEGABYTE + "`", " a" * (MEGABYTE // 2) + "`"])
+def test_a_line_that_almost_is_a_fence_is_read_at_once(info: str) -> None:
+    assert "no code block" in parse_reply("```" + info).problem
+
+
 def test_purpose_reasoning_and_next_goal_are_read_through_markdown() -> None:
     parsed = parse_reply(
         f"**Purpose:** look at\nthe mug\n- Reasoning: it is\n  red\nNEXT GOAL: measure\n```python\n{CODE}\n```"
