@@ -27,14 +27,12 @@ INTERFACE_STAMPS := $(foreach package,$(INTERFACES),$(DONE)/$(notdir $(package))
 
 # A distribution that happens to be sourced must not mix with the environment's own.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
-unexport RMW_IMPLEMENTATION FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE
+unexport RMW_IMPLEMENTATION FASTDDS_BUILTIN_TRANSPORTS FASTDDS_DEFAULT_PROFILES_FILE FASTRTPS_DEFAULT_PROFILES_FILE
 unexport ROS_LOCALHOST_ONLY ROS_DISCOVERY_SERVER ROS_STATIC_PEERS
 export ROS_DISTRO := $(ROS)
 export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 # Nothing reaches, or is reached by, a robot on the same network. Demo and tests take a free ROS_DOMAIN_ID each.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
-# Fast DDS's default shared-memory segment is smaller than one image and loses nearly all of them.
-export FASTDDS_BUILTIN_TRANSPORTS := DEFAULT?max_msg_size=60KB&sockets_size=4MB
 
 help:
 	@echo "make setup   make $(VENV): ROS 2 $(ROS) from PyPI, this package and its interfaces"

@@ -20,6 +20,7 @@ from rich.markup import escape
 from spatialclaw_ros.config import AgentConfig
 from spatialclaw_ros.errors import BackboneAuthenticationError, ConfigurationError, SpatialClawError
 from spatialclaw_ros.limits import CancelToken, Deadline
+from spatialclaw_ros.ros.environment import TRANSPORTS, WANTED_SOCKET_BYTES, transports
 
 SUPPORTED_PYTHON = ((3, 10), (3, 13))
 IMPORT_NAMES = {
@@ -38,9 +39,6 @@ PROGRAMS = {
     "make": "sudo apt-get install make",
     "git": "sudo apt-get install git",
 }
-SOCKET_BYTES = 4 << 20
-"""Receive buffer that image streams need with the transport settings of this package, bytes."""
-
 BACKBONE_TIMEOUT = 5.0
 SETUP_FIX = "run `make setup`, or build the workspace with colcon and source its install/setup.bash"
 
@@ -232,19 +230,34 @@ def _socket_buffers() -> Check:
         limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
     except (OSError, ValueError) as error:
         return Check("socket buffers", False, f"net.core.rmem_max cannot be read: {error}", required=False)
-    ok = limit >= SOCKET_BYTES
-    fix = "" if ok else f"sudo sysctl -w net.core.rmem_max={SOCKET_BYTES}   (keep it in /etc/sysctl.d/)"
-    detail = f"net.core.rmem_max is {_size(limit)}; image streams need {_size(SOCKET_BYTES)}"
+    ok = limit >= WANTED_SOCKET_BYTES
+    fix = "" if ok else f"sudo sysctl -w net.core.rmem_max={WANTED_SOCKET_BYTES}   (keep it in /etc/sysctl.d/)"
+    detail = f"net.core.rmem_max is {_size(limit)}; image streams need {_size(WANTED_SOCKET_BYTES)}"
     return Check("socket buffers", ok, detail, fix, required=False)
 
 
 def _transport() -> Check:
-    setting = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "")
-    if setting or os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
-        return Check("ROS transport", True, setting or os.environ["RMW_IMPLEMENTATION"], required=False)
-    detail = "Fast DDS's default shared memory is smaller than one image: best-effort images get lost between processes"
-    fix = "export FASTDDS_BUILTIN_TRANSPORTS='DEFAULT?max_msg_size=60KB&sockets_size=4MB' for camera driver and node"
-    return Check("ROS transport", False, detail, fix, required=False)
+    """What carries images between processes. This package's own processes set it; a camera driver's has to be told."""
+    implementation = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    if implementation != "rmw_fastrtps_cpp":
+        return Check("ROS transport", True, f"{implementation}, with its own settings", required=False)
+    if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "LOCALHOST":
+        detail = (
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE is LOCALHOST, with which rmw_fastrtps ignores {TRANSPORTS}: "
+            f"best-effort raw images get lost"
+        )
+        fix = (
+            "set qos_overrides.<topic>.subscription.reliability to reliable for raw images (their publisher has to be "
+            "reliable, too), or ROS_AUTOMATIC_DISCOVERY_RANGE to SUBNET"
+        )
+        return Check("ROS transport", False, detail, fix, required=False)
+    if TRANSPORTS in os.environ:
+        return Check("ROS transport", True, f"{TRANSPORTS} is {os.environ[TRANSPORTS]}", required=False)
+    detail = (
+        f"node and client set {TRANSPORTS} themselves; a camera driver in another process needs it, too, or its raw "
+        f"images get lost: export {TRANSPORTS}='{transports()}'"
+    )
+    return Check("ROS transport", True, detail, required=False)
 
 
 def _importable(module: str) -> bool:

@@ -12,11 +12,9 @@ import pytest
 from leftovers import MARK, Leftovers
 
 from spatialclaw_ros.ros.domain import PrivateDomain
+from spatialclaw_ros.ros.environment import prepare_environment
 
 ROOT = Path(__file__).resolve().parent.parent
-TRANSPORT = "DEFAULT?max_msg_size=60KB&sockets_size=4MB"
-"""Fast DDS's default shared-memory segment is smaller than one image and loses nearly all of them."""
-
 LEFTOVERS = pytest.StashKey[Leftovers]()
 RESOURCES = pytest.StashKey[contextlib.ExitStack]()
 
@@ -25,8 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     resources = config.stash[RESOURCES] = contextlib.ExitStack()
     resources.enter_context(PrivateDomain())
     logs = resources.enter_context(tempfile.TemporaryDirectory(prefix="spatialclaw-test-"))
-    os.environ.setdefault("FASTDDS_BUILTIN_TRANSPORTS", TRANSPORT)
-    os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+    prepare_environment()
     os.environ["ROS_LOG_DIR"] = logs
     os.environ["XDG_STATE_HOME"] = str(Path(logs) / "state")  # traces of goals
     leftovers = config.stash[LEFTOVERS] = Leftovers()

@@ -2,7 +2,8 @@
 
 The question says what it does: "wait" works until it is cancelled or its limit is over, "crash" raises, "masks" makes a
 mask of the first frame's left half, "surrogate" prints text that is not valid Unicode, "objects" answers with a box,
-"depth" tells how many frames have depth; everything else is answered with the number of frames.
+"depth" and "poses" tell how many frames have them, "limit" tells the goal's own time limit and whether a deadline came
+with it; everything else is answered with the number of frames.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class FakeAgent:
         listener: Listener | None = None,
         cancel: CancelToken | None = None,
         on_masks: MaskListener | None = None,
+        deadline: Deadline | None = None,
     ) -> QueryResult:
         """Do what the question says, with an event for every stage. Raises: RuntimeError for "crash"."""
         started, cancel = time.monotonic(), cancel or CancelToken()
@@ -76,10 +78,11 @@ class FakeAgent:
             on_masks(_left_half(snapshot))
         try:
             if "wait" in query.question:
-                _wait(cancel, Deadline(query.time_limit or self.config.loop.time_limit))
+                _wait(cancel, deadline or Deadline(query.time_limit or self.config.loop.time_limit))
         except SpatialClawError as error:
             return QueryResult(query, error.code, str(error), duration=time.monotonic() - started)
-        return QueryResult(query, ErrorCode.NONE, answer=_answer(query, snapshot), duration=time.monotonic() - started)
+        answer = _answer(query, snapshot, deadline)
+        return QueryResult(query, ErrorCode.NONE, answer=answer, duration=time.monotonic() - started)
 
 
 def _wait(cancel: CancelToken, deadline: Deadline) -> None:
@@ -96,7 +99,7 @@ def _left_half(snapshot: Snapshot) -> MaskEvent:
     return MaskEvent(frame, "left half", mask, np.ones(1), "fake", step=1)
 
 
-def _answer(query: Query, snapshot: Snapshot) -> Answer:
+def _answer(query: Query, snapshot: Snapshot, deadline: Deadline | None) -> Answer:
     frame = query.target_frame or snapshot.world_frame
     evidence = tuple(EvidenceFrame(each.camera, each.stamp, each.index) for each in snapshot)
     if "objects" in query.question:
@@ -105,4 +108,8 @@ def _answer(query: Query, snapshot: Snapshot) -> Answer:
     text = f"{len(snapshot)} frames"
     if "depth" in query.question:
         text += f", {sum(each.depth_payload is not None for each in snapshot)} with depth"
+    if "poses" in query.question:
+        text += f", {sum(each.pose is not None for each in snapshot)} with a pose"
+    if "limit" in query.question:
+        text = f"limit {query.time_limit:g} s, {'a' if deadline is not None else 'no'} deadline"
     return Answer(text, AnswerType.NUMBER, float(len(snapshot)), unit="count", evidence=evidence)

@@ -6,10 +6,12 @@ No executor thread ever waits: a goal's work runs on the agent's thread, and its
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -85,15 +87,21 @@ class QueryServer:
         self._server.destroy()
 
     def _accept(self, handle: Any) -> None:
-        goal = Goal(handle, query_from_goal(handle.request))
-        self._goals[_key(handle)] = goal
+        goal = self._goals[_key(handle)] = Goal(handle, Query(handle.request.question))
         try:
+            goal.query = query_from_goal(handle.request)
             self._check(goal.query)
         except SpatialClawError as error:
-            goal.claim()
-            self._end(goal, goal.refusal(error.code, str(error)))
-            return
-        self._thread.submit(lambda: self._serve(goal))
+            self._refuse(goal, error.code, str(error))
+        except Exception as error:  # accepted is accepted: a goal that never ends would be worse than a defect told
+            self._node.get_logger().error(traceback.format_exc())
+            self._refuse(goal, ErrorCode.INTERNAL, _defect(error))
+        else:
+            self._thread.submit(lambda: self._serve(goal))
+
+    def _refuse(self, goal: Goal, code: ErrorCode, message: str) -> None:
+        goal.claim()
+        self._end(goal, goal.refusal(code, message))
 
     def _serve(self, goal: Goal) -> None:
         """On the agent's thread: work on a goal unless a cancel was quicker."""
@@ -103,12 +111,12 @@ class QueryServer:
         try:
             result = self._work(goal)
         except Exception as error:
-            goal.result.set_result(goal.refusal(ErrorCode.INTERNAL, f"{type(error).__name__}: {error} (see the log)"))
+            goal.result.set_result(goal.refusal(ErrorCode.INTERNAL, _defect(error)))
             raise
         else:
             goal.result.set_result(dataclasses.replace(result, duration=goal.elapsed()))
         finally:
-            self._node.executor.wake()
+            self._executor().wake()
 
     def _cancel(self, handle: Any) -> CancelResponse:
         goal = self._goals.get(_key(handle))
@@ -129,11 +137,17 @@ class QueryServer:
 
     def _post(self, job: Callable[[], None]) -> None:
         """Run a job on the executor: action handles are not to be changed from two threads at once."""
-        self._node.executor.create_task(job)
+        self._executor().create_task(job)
+
+    def _executor(self) -> Executor:
+        executor = self._node.executor
+        assert executor is not None  # goals come through one
+        return executor
 
     async def _execute(self, handle: Any) -> SpatialQuery.Result:
         goal = self._goals[_key(handle)]
-        result: QueryResult = await goal.result
+        result = await goal.result
+        assert result is not None  # only ever set to a result
         if goal.stopped is not None and result.error_code is ErrorCode.CANCELED:
             code, message = goal.stopped
             result = dataclasses.replace(result, error_code=code, error_message=message)
@@ -148,6 +162,10 @@ class QueryServer:
             else:
                 handle.abort()
         return result_message(result, self._node.get_clock().now().to_msg(), self._fixed_frame())
+
+
+def _defect(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (see the log)"
 
 
 def _key(handle: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -87,7 +88,7 @@ class QueryClient:
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("spatialclaw_client", context=self._context, enable_rosout=False)
         feedback = QoSProfile(depth=FEEDBACK_DEPTH)
-        self._action = ActionClient(self.node, SpatialQuery, self._name, feedback_sub_qos_profile=feedback)
+        self._action: Any = ActionClient(self.node, SpatialQuery, self._name, feedback_sub_qos_profile=feedback)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._spinning = threading.Thread(target=self._spin, name="query client", daemon=True)
@@ -135,15 +136,20 @@ class QueryClient:
         return pending
 
     def ask(self, query: Query, listener: Listener | None = None, seconds: float | None = None) -> QueryResult:
-        """Send a goal and wait for its result; a KeyboardInterrupt cancels it. seconds: longest wait, None = the goal's
-        own limit and a minute. Raises: NodeUnreachable."""
+        """Send a goal and wait for its result; a KeyboardInterrupt, or a result that does not come in time, cancels it.
+
+        seconds: longest wait, which begins here, though the goal's own limit begins with its turn. None = that limit
+        and a minute, or an hour and a minute. Raises: NodeUnreachable.
+        """
         pending = self.send(query, listener)
         if seconds is None:
             seconds = query.time_limit + 60.0 if query.time_limit > 0 else 3660.0
         try:
             return pending.result(seconds)
-        except KeyboardInterrupt:
-            pending.cancel()
+        except (KeyboardInterrupt, NodeUnreachable):
+            if not pending.is_done():
+                with contextlib.suppress(NodeUnreachable):  # told already, or asked for
+                    pending.cancel()
             raise
 
     def _on_accepted(self, done: Any, pending: PendingAnswer) -> None:

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.ros.conversions import byte_array
-from spatialclaw_ros.workbench.backproject import pixel_rays
+from spatialclaw_ros.workbench.backproject import measured, pixel_rays
 
 MAX_POINTS = 200_000
 """Of one message, 3.2 MB: what RViz draws without effort."""
@@ -31,12 +31,12 @@ def depth_cloud(frames: Sequence[Frame], header: Header) -> PointCloud2:
     points = np.concatenate([_points(frame) for frame in frames]) if frames else np.empty(0, _POINT)
     points = points[:: max(1, -(-len(points) // MAX_POINTS))]
     fields = [
-        PointField(name=name, offset=_POINT.fields[name][1], datatype=datatype, count=1)
-        for name, datatype in (
-            ("x", PointField.FLOAT32),
-            ("y", PointField.FLOAT32),
-            ("z", PointField.FLOAT32),
-            ("rgb", PointField.UINT32),
+        PointField(name=name, offset=offset, datatype=datatype, count=1)
+        for name, offset, datatype in (
+            ("x", 0, PointField.FLOAT32),
+            ("y", 4, PointField.FLOAT32),
+            ("z", 8, PointField.FLOAT32),
+            ("rgb", 12, PointField.UINT32),
         )
     ]
     return PointCloud2(
@@ -52,8 +52,9 @@ def depth_cloud(frames: Sequence[Frame], header: Header) -> PointCloud2:
 
 
 def _points(frame: Frame) -> np.ndarray:
-    depth, color, pose = frame.depth, frame.color.astype(np.uint32), frame.pose
-    rays = pixel_rays(frame.intrinsics, depth.shape[1], depth.shape[0])
+    depth, intrinsics, pose = measured(frame)
+    color = frame.color.astype(np.uint32)
+    rays = pixel_rays(intrinsics, depth.shape[1], depth.shape[0])
     known = np.isfinite(depth)
     world = (rays[known] * depth[known][:, None]) @ pose[:3, :3].T + pose[:3, 3]
     points = np.empty(len(world), _POINT)

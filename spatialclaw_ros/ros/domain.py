@@ -16,13 +16,23 @@ from spatialclaw_ros.errors import SpatialClawError
 FIRST_DOMAIN, LAST_DOMAIN = 1, 101
 """Domain ids whose ports stay below Linux's ephemeral range (docs.ros.org, "The ROS_DOMAIN_ID")."""
 
+DETOURS = (
+    "ROS_STATIC_PEERS",
+    "ROS_DISCOVERY_SERVER",
+    "ROS_LOCALHOST_ONLY",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "CYCLONEDDS_URI",
+)
+"""Variables by which discovery would leave this machine, or pass over the domain, all the same."""
+
 
 class PrivateDomain:
     """Claims a domain id that no process on this machine uses, for as long as it is held.
 
     Use as a context manager around everything that speaks ROS: it writes ROS_DOMAIN_ID and
-    ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST into `environment` (default: this process's, inherited by children),
-    and restores what was there at the end. Two claims never get the same id: each holds a lock file.
+    ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST into `environment` (default: this process's, inherited by children), takes
+    DETOURS out of it, and restores what was there at the end. Two claims never get the same id: each holds a lock file.
     Raises: SpatialClawError when every id is taken.
     """
 
@@ -44,7 +54,9 @@ class PrivateDomain:
                 f"stop ROS processes that are no longer needed"
             )
         wanted = {"ROS_DOMAIN_ID": str(self.domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-        self._before = {key: self._environment.get(key) for key in wanted}
+        self._before = {key: self._environment.get(key) for key in (*wanted, *DETOURS)}
+        for key in DETOURS:
+            self._environment.pop(key, None)
         self._environment.update(wanted)
         return self
 

@@ -27,8 +27,13 @@ _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 def prepare_environment(environment: MutableMapping[str, str] | None = None) -> None:
     """Fill in what is missing; whatever the user set stays. Call before rclpy.init, in the process that calls it."""
     environment = os.environ if environment is None else environment
-    environment.setdefault(TRANSPORTS, f"DEFAULT?max_msg_size={DATAGRAM}&sockets_size={socket_bytes()}B")
+    environment.setdefault(TRANSPORTS, transports())
     environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)  # unset in a plain virtual environment
+
+
+def transports() -> str:
+    """The value of FASTDDS_BUILTIN_TRANSPORTS that carries images; a camera driver's process needs it as well."""
+    return f"DEFAULT?max_msg_size={DATAGRAM}&sockets_size={socket_bytes()}B"
 
 
 def socket_bytes(limit_file: Path = _RMEM_MAX) -> int:

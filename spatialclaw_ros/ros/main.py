@@ -14,9 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from spatialclaw_ros.errors import SpatialClawError
 from spatialclaw_ros.ros.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+
+    from spatialclaw_ros.ros.node import AgentFactory, SpatialClawNode
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +32,20 @@ LAST_RESULTS = 3.0
 CLOSING = 10.0
 """Seconds that the agent may take to close its kernels."""
 
+MOST_FAILURES = 20
+"""Failures in a row, each less than CALM seconds after the one before, with which the node gives up."""
+
+CALM = 1.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM. Returns 0, or 1 where it could not start (a wrong parameter)."""
+    """Run the node until SIGINT or SIGTERM. Returns 0, or 1 where it could not start (a wrong parameter) or go on."""
     from spatialclaw_ros.agent.agent import SpatialAgent
 
     return run(SpatialAgent, arguments)
 
 
-def run(make_agent: object, arguments: Sequence[str] | None = None) -> int:
+def run(make_agent: AgentFactory, arguments: Sequence[str] | None = None) -> int:
     """As `main`, with another agent."""
     prepare_environment()
     import rclpy
@@ -43,14 +54,14 @@ def run(make_agent: object, arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _serve(make_agent, stop)
     finally:
         rclpy.try_shutdown()
 
 
-def _serve(make_agent: object, stop: threading.Event) -> int:
+def _serve(make_agent: AgentFactory, stop: threading.Event) -> int:
     from rclpy.executors import SingleThreadedExecutor
 
     from spatialclaw_ros.ros.node import SpatialClawNode
@@ -58,11 +69,15 @@ def _serve(make_agent: object, stop: threading.Event) -> int:
     node = SpatialClawNode(make_agent=make_agent)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    spinning = threading.Thread(target=_spin, args=(executor, stop), name="executor")
+    given_up = threading.Event()
+    spinning = threading.Thread(target=_spin, args=(executor, stop, given_up), name="executor")
     try:
         node.autostart()
         spinning.start()
         stop.wait()
+        if given_up.is_set():
+            node.stop()  # no executor is left that could
+            return 1
         executor.create_task(node.stop).add_done_callback(lambda _: None)
         _let_goals_end(node)
         return 0
@@ -76,10 +91,14 @@ def _serve(make_agent: object, stop: threading.Event) -> int:
         node.finish(CLOSING)
 
 
-def _spin(executor: object, stop: threading.Event) -> None:
-    """Spin until the executor is shut down. A defect in a callback is logged, and the node goes on serving."""
+def _spin(executor: Executor, stop: threading.Event, given_up: threading.Event) -> None:
+    """Spin until the executor is shut down. A defect in a callback is logged, and the node goes on serving.
+
+    After MOST_FAILURES in a row it sets `given_up` and `stop`: whoever started the process learns it by its exit code.
+    """
     from rclpy.executors import ExternalShutdownException, ShutdownException
 
+    failures, last = 0, 0.0
     while not stop.is_set():
         try:
             executor.spin()
@@ -87,9 +106,15 @@ def _spin(executor: object, stop: threading.Event) -> None:
             return
         except Exception:
             _log.exception("a callback of the node failed")
+            now = time.monotonic()
+            failures, last = (failures + 1 if now - last < CALM else 1), now
+            if failures >= MOST_FAILURES:
+                _log.critical("%d failures in a row: the node gives up", failures)
+                given_up.set()
+                stop.set()
 
 
-def _let_goals_end(node: object) -> None:
+def _let_goals_end(node: SpatialClawNode) -> None:
     end = time.monotonic() + LAST_RESULTS
     while node.server.unfinished and time.monotonic() < end:
         time.sleep(0.01)

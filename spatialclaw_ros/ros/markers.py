@@ -20,6 +20,7 @@ _OBJECT = ColorRGBA(r=0.15, g=0.55, b=0.9, a=0.5)
 _ANSWER = ColorRGBA(r=0.95, g=0.35, b=0.1, a=0.9)
 _PATH = ColorRGBA(r=0.2, g=0.75, b=0.3, a=0.9)
 _TEXT = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+Place = Sequence[float] | np.ndarray
 _LEAST_SIZE = 0.03
 """Metres: an object without a measured size is drawn this large."""
 
@@ -27,7 +28,7 @@ _LEAST_SIZE = 0.03
 def in_frame(answer: Answer, to_fixed: np.ndarray) -> Answer:
     """The answer with its point and objects moved by a (4, 4) transform from their frame to the fixed frame."""
     point = answer.point
-    moved = tuple(map(float, to_fixed[:3, :3] @ point + to_fixed[:3, 3])) if point is not None else None
+    moved = _numbers(to_fixed[:3, :3] @ point + to_fixed[:3, 3]) if point is not None else None
     return dataclasses.replace(
         answer, point=moved, objects=tuple(_moved_object(each, to_fixed) for each in answer.objects)
     )
@@ -78,7 +79,7 @@ def _path(frames: Sequence[Frame]) -> Iterator[Marker]:
             yield _line(f"path_{camera}", places, _PATH)
 
 
-def _line(namespace: str, places: Sequence[Sequence[float]], color: ColorRGBA) -> Marker:
+def _line(namespace: str, places: Sequence[Place], color: ColorRGBA) -> Marker:
     upright = Pose(orientation=Quaternion(w=1.0))
     points = [_point(place) for place in places]
     return Marker(
@@ -86,7 +87,7 @@ def _line(namespace: str, places: Sequence[Sequence[float]], color: ColorRGBA) -
     )
 
 
-def _text(namespace: str, text: str, place: Sequence[float]) -> Marker:
+def _text(namespace: str, text: str, place: Place) -> Marker:
     pose = Pose(position=_point(place), orientation=Quaternion(w=1.0))
     return Marker(
         ns=namespace, type=Marker.TEXT_VIEW_FACING, pose=pose, scale=Vector3(z=0.1), color=_TEXT, text=wire_text(text)
@@ -95,15 +96,20 @@ def _text(namespace: str, text: str, place: Sequence[float]) -> Marker:
 
 def _moved_object(found: ObjectAnswer, to_fixed: np.ndarray) -> ObjectAnswer:
     centre = to_fixed[:3, :3] @ np.array(found.position) + to_fixed[:3, 3]
-    turned = quaternion_from(to_fixed[:3, :3] @ rotation_from(found.orientation))
-    return ObjectAnswer(found.label, tuple(map(float, centre)), found.size, turned, found.score)
+    turned = quaternion_from(to_fixed[:3, :3] @ rotation_from(np.array(found.orientation)))
+    return ObjectAnswer(found.label, _numbers(centre), found.size, turned, found.score)
 
 
-def _point(place: Sequence[float]) -> Point:
-    x, y, z = map(float, place)
+def _point(place: Place) -> Point:
+    x, y, z = _numbers(place)
     return Point(x=x, y=y, z=z)
 
 
-def _vector(size: Sequence[float]) -> Vector3:
-    x, y, z = map(float, size)
+def _vector(size: Place) -> Vector3:
+    x, y, z = _numbers(size)
     return Vector3(x=x, y=y, z=z)
+
+
+def _numbers(place: Place) -> tuple[float, float, float]:
+    x, y, z = map(float, place)
+    return x, y, z

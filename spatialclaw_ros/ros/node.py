@@ -6,7 +6,6 @@ active: frames are kept and goals are answered. The action and the publishers ex
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from spatialclaw_ros.agent.agent import SpatialAgent
 from spatialclaw_ros.agent.goal import check_goal
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
-from spatialclaw_ros.config import AgentConfig
+from spatialclaw_ros.config import AgentConfig, BufferConfig
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.limits import Deadline
@@ -155,19 +154,26 @@ class SpatialClawNode(LifecycleNode):
     def _configure(self) -> None:
         self._config = read_config(self)
         self._agent = self._make_agent(self._config)
-        buffer = self._config.buffer
-        self._buffer = FrameBuffer(
-            self._agent.store.make_folder("ring"),
-            buffer.seconds,
-            buffer.rate_hz,
-            buffer.max_bytes,
-            buffer.max_depth_skew,
-        )
-        self._transforms = make_transforms(self, buffer.seconds + TRANSFORM_MARGIN)
+        try:
+            self._make_buffers(self._agent, self._config.buffer)
+        except BaseException:
+            self._close_agent()
+            raise
         self._problem = NotActive("the node is inactive; activate it with its change_state service")
         self._thread.submit(self._start_agent)
 
+    def _make_buffers(self, agent: Any, settings: BufferConfig) -> None:
+        self._buffer = FrameBuffer(
+            agent.store.make_folder("ring"),
+            settings.seconds,
+            settings.rate_hz,
+            settings.max_bytes,
+            settings.max_depth_skew,
+        )
+        self._transforms = make_transforms(self, settings.seconds + TRANSFORM_MARGIN)
+
     def _activate(self) -> None:
+        assert self._buffer is not None  # lifecycle: configured before
         self._listening = Subscriptions(
             self, self._config, self._buffer, self._transforms, self._agent.encoder.prefetch
         )
@@ -186,24 +192,23 @@ class SpatialClawNode(LifecycleNode):
 
     def _work(self, goal: Goal) -> QueryResult:
         """On the agent's thread: wait for frames, answer, publish what the answer looks like."""
-        agent, subscriptions = self._agent, self._listening
-        if agent is None or subscriptions is None:
+        agent, subscriptions, buffer = self._agent, self._listening, self._buffer
+        if agent is None or subscriptions is None or buffer is None:
             return goal.refusal(self._problem.code, str(self._problem))
         seconds = goal.query.time_limit or self._config.loop.time_limit
         deadline = Deadline(seconds, "the goal")
         try:
             snapshot = wait_for_frames(
-                self, self._config, goal.query, self._buffer, self._transforms, subscriptions, goal.cancel, deadline
+                self, self._config, goal.query, buffer, self._transforms, subscriptions, goal.cancel, deadline
             )
             deadline.raise_if_over()
         except SpatialClawError as error:
             return goal.refusal(error.code, str(error))
         try:
-            limited = dataclasses.replace(goal.query, time_limit=deadline.remaining())
             listener, on_masks = self._listener(goal), self._guarded(self._outputs.publish_masks)
-            result = agent.run(limited, snapshot, listener, goal.cancel, on_masks)
+            result = agent.run(goal.query, snapshot, listener, goal.cancel, on_masks, deadline)
             self._guarded(self._outputs.publish_scene)(result, snapshot)
-            return dataclasses.replace(result, query=goal.query)
+            return result
         finally:
             snapshot.release()
 
@@ -255,8 +260,9 @@ class SpatialClawNode(LifecycleNode):
     def _close_agent(self) -> None:
         agent, buffer = self._agent, self._buffer
         self._agent = self._buffer = None
-        if agent is not None:
+        if buffer is not None:
             self._thread.submit(buffer.close)
+        if agent is not None:
             self._thread.submit(agent.close)
 
     def _watch(self) -> None:
@@ -272,10 +278,9 @@ class SpatialClawNode(LifecycleNode):
                     )
                     self._listening.add_camera(name, camera)
         if (self._steady.now() - self._activated).nanoseconds > SILENT_AFTER * 1e9:
-            self._say_what_is_silent()
+            self._say_what_is_silent(self._listening.silent())
 
-    def _say_what_is_silent(self) -> None:
-        silent = self._listening.silent()
+    def _say_what_is_silent(self, silent: dict[str, str]) -> None:
         for topic, why in silent.items():
             if self._said_silent.get(topic) != why:
                 self.get_logger().warning(f"{topic}: {why}")

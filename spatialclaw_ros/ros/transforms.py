@@ -37,6 +37,8 @@ class Tf2Transforms(TransformBuffer):
     def __init__(self, lookup: Callable[[str, str, int], Any], seconds: float) -> None:
         super().__init__(seconds)
         self._tf2_lookup = lookup
+        self.listener: Any = None
+        """tf2's own subscriptions, which live as long as their user."""
 
     def poses(self, optical_frame: str, world_frame: str, stamps: Sequence[int]) -> list[FoundPose]:
         found = super().poses(optical_frame, world_frame, stamps)
@@ -65,7 +67,7 @@ def make_transforms(node: Node, seconds: float) -> TransformBuffer:
     transforms = Tf2Transforms(
         lambda target, source, stamp: buffer.lookup_transform(target, source, Time(nanoseconds=stamp)), seconds
     )
-    transforms.listener = tf2_ros.TransformListener(buffer, node, spin_thread=False)  # lives as long as its user
+    transforms.listener = tf2_ros.TransformListener(buffer, node, spin_thread=False)
     return transforms
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from spatialclaw_ros import check
 from spatialclaw_ros.check import Check, print_checks, run_checks
 from spatialclaw_ros.config import AgentConfig
+from spatialclaw_ros.ros.environment import TRANSPORTS, transports
 
 
 def only(checks: list[Check], name: str) -> Check:
@@ -102,3 +103,28 @@ def test_a_segmenter_that_the_backbone_cannot_serve_is_a_finding():
     finding = only(list(check._segmenter(config)), "segmenter")
     assert not finding.ok
     assert "perception.segmenter" in finding.fix
+
+
+def transport(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Check:
+    for name in ("RMW_IMPLEMENTATION", "ROS_AUTOMATIC_DISCOVERY_RANGE", TRANSPORTS):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return check._transport()
+
+
+def test_the_transport_that_node_and_client_set_themselves_is_nothing_to_mend(monkeypatch: pytest.MonkeyPatch):
+    finding = transport(monkeypatch)
+    assert finding.ok
+    assert "camera driver" in finding.detail and transports() in finding.detail
+
+
+def test_a_discovery_range_that_makes_the_transport_ineffective_is_told(monkeypatch: pytest.MonkeyPatch):
+    finding = transport(monkeypatch, ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", **{TRANSPORTS: transports()})
+    assert not finding.ok and not finding.required
+    assert "LOCALHOST" in finding.detail and "qos_overrides" in finding.fix
+
+
+def test_another_middleware_brings_its_own_transport(monkeypatch: pytest.MonkeyPatch):
+    finding = transport(monkeypatch, RMW_IMPLEMENTATION="rmw_cyclonedds_cpp", ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST")
+    assert finding.ok and "rmw_cyclonedds_cpp" in finding.detail

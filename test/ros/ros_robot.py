@@ -41,10 +41,15 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 
 
 class NodeProcess:
-    """An agent node in a process of its own. parameters: those that differ from the defaults."""
+    """An agent node in a process of its own. parameters: those that differ from the defaults; module: what it runs."""
 
-    def __init__(self, log: Path, parameters: dict[str, Any], name: str = "spatialclaw") -> None:
-        module = "spatialclaw_ros.fakes.agent_node"
+    def __init__(
+        self,
+        log: Path,
+        parameters: dict[str, Any],
+        name: str = "spatialclaw",
+        module: str = "spatialclaw_ros.fakes.agent_node",
+    ) -> None:
         arguments = [part for key, value in parameters.items() for part in ("-p", f"{key}:={value}")]
         arguments += ["-r", f"__node:={name}"]
         self.log = log
@@ -126,6 +131,12 @@ class Robot:
         message.header.stamp, message.header.frame_id = stamp, "odom"
         message.pose.pose.position.x, message.pose.pose.orientation.w = x, 1.0
         self.odom.publish(message)
+
+    def send_transform(self, stamp: Time, parent: str = "map", child: str = "odom", x: float = 0.0) -> None:
+        transform = TransformStamped(child_frame_id=child)
+        transform.header.stamp, transform.header.frame_id = stamp, parent
+        transform.transform.translation.x, transform.transform.rotation.w = x, 1.0
+        self.tf.publish(TFMessage(transforms=[transform]))
 
     def send_mounting(self) -> None:
         """base_link -> head_optical, latched: the camera looks along the robot's x axis."""

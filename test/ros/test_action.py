@@ -6,12 +6,14 @@ import dataclasses
 import math
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from ros.ros_robot import ask, wait_until
 
 from spatialclaw_ros.agent.records import AnswerType, Query
 from spatialclaw_ros.errors import ErrorCode
-from spatialclaw_ros.ros.client import QueryClient
+from spatialclaw_ros.ros.client import NodeUnreachable, QueryClient
 
 pytestmark = [pytest.mark.process, pytest.mark.ros]
 
@@ -99,6 +101,28 @@ def test_a_defect_in_the_agent_is_a_result_and_the_next_goal_is_served(client: Q
     assert result.error_code is ErrorCode.INTERNAL
     assert "told to crash" in result.error_message
     assert ask(client, "how many?").ok
+
+
+def test_a_goals_limit_stays_its_own_and_its_deadline_counts_the_wait_for_frames(
+    client: QueryClient, frames: list[int]
+) -> None:
+    assert ask(client, "limit?").answer.text == "limit 0 s, a deadline"
+    assert ask(client, "limit?", time_limit=30.0).answer.text == "limit 30 s, a deadline"
+
+
+def test_a_client_that_gives_up_cancels_its_goal(client: QueryClient, frames: list[int]) -> None:
+    with pytest.raises(NodeUnreachable):
+        client.ask(Query("wait"), seconds=0.2)
+    assert client.ask(Query("how many?"), seconds=10.0).ok
+
+
+def test_reference_images_are_not_decoded_before_the_goals_turn(client: QueryClient, frames: list[int]) -> None:
+    """The executor's thread looks at headers only: pixels that cannot be decoded are the agent's to refuse."""
+    picture = bytearray(cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    pixels = picture.index(b"IDAT") + 4
+    picture[pixels : pixels + 8] = b"no zlib!"
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) is None
+    assert ask(client, "how many?", reference_images=(bytes(picture),)).ok
 
 
 def test_output_that_is_not_unicode_does_not_fail_the_goal(client: QueryClient, frames: list[int]) -> None:

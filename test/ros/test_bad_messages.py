@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from ros.ros_robot import NodeProcess, Robot, ask, send_until_taken, wait_until
+from ros.ros_robot import SECOND, NodeProcess, Robot, ask, send_until_taken, wait_until
 from sensor_msgs.msg import Image
 
 from spatialclaw_ros.errors import ErrorCode
@@ -43,6 +43,10 @@ def odometry_without_a_place(robot: Robot) -> None:
     robot.send_odometry(robot.tick(), x=math.nan)
 
 
+def transform_without_a_place(robot: Robot) -> None:
+    robot.send_transform(robot.tick(), x=math.nan)
+
+
 @pytest.mark.parametrize(
     ("send", "topic", "name"),
     [
@@ -53,6 +57,7 @@ def odometry_without_a_place(robot: Robot) -> None:
         (depth_that_is_colour, "/head/depth", "DepthEncodingError"),
         (zero_focal_length, "/head/camera_info", "CameraInfoError"),
         (odometry_without_a_place, "/odom", "TransformError"),
+        (transform_without_a_place, "/tf", "TransformError"),
     ],
 )
 def test_a_bad_message_is_refused_by_name_and_the_next_goal_is_answered(
@@ -79,6 +84,19 @@ def test_depth_of_another_size_leaves_the_frame_without_depth(
     wait_until(lambda: number in [each.stamp for each in ask(client, "how many?").answer.evidence])
     result = ask(client, "depth?", start_time=number, end_time=number + 1)
     assert result.answer.text == "1 frames, 0 with depth"
+
+
+def test_a_frame_in_a_gap_of_the_transforms_is_kept_without_a_pose(
+    robot: Robot, client: QueryClient, frames: list[int]
+) -> None:
+    before = send_until_taken(robot, client)
+    stamp = robot.tick(2.0)
+    lonely = stamp.sec * SECOND
+    robot.send_color(stamp)
+    robot.tick(1.0)
+    send_until_taken(robot, client)
+    answers = [ask(client, "poses?", start_time=at, end_time=at + 1).answer for at in (before, lonely)]
+    assert [answer.text for answer in answers] == ["1 frames, 1 with a pose", "1 frames, 0 with a pose"]
 
 
 def test_a_window_with_only_refused_images_says_how_many_were_refused_and_why(
