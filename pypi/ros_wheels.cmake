@@ -1,6 +1,8 @@
 # Lets an interface package build against the ROS 2 wheels of PyPI. Read only through CMAKE_PROJECT_INCLUDE, which the
 # colcon_defaults.yaml beside this file and the packages' pyproject.toml set; a ROS distribution never reads it.
 
+# The Python that is first on PATH, as an activated virtual environment has it; CMake by itself takes the newest there is.
+find_program(Python3_EXECUTABLE NAMES python3 python REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter Development.Module NumPy)
 
 # The wheels lie in the prefix of the interpreter's environment, which neither CMake nor the ament index searches.
