@@ -20,6 +20,10 @@ from spatialclaw_ros.kernel.config import KernelConfig
 
 Section = TypeVar("Section")
 
+NODE_PARAMETERS = frozenset({"use_sim_time", "autostart", "start_type_description_service"})
+NODE_PARAMETER_PREFIXES = ("qos_overrides.", "diagnostic_updater.")
+"""Parameters that are rclpy's or the node's own: a parameter file may hold them beside the configuration."""
+
 
 def option(default: Any, doc: str, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
     """A dataclass field with what a parameter needs: its meaning, an inclusive range, or the values it may take."""
@@ -134,7 +138,8 @@ class AgentConfig:
     def load(cls, source: str | Path | Mapping[str, Any] | AgentConfig | None = None) -> AgentConfig:
         """From a YAML file, a mapping of the same shape, or None for the defaults.
 
-        A ROS parameter file (`node: {ros__parameters: {...}}`) is taken too; dotted keys count as nested ones.
+        A ROS parameter file (`node: {ros__parameters: {...}}`) of one node is taken too; dotted keys count as nested
+        ones, and the node's own parameters (`is_node_parameter`) are passed over.
         """
         if isinstance(source, AgentConfig):
             return source
@@ -142,12 +147,18 @@ class AgentConfig:
             return cls()
         if not isinstance(source, Mapping):
             source = _read_yaml(Path(source))
-        return _section(cls, _nested(_without_node_name(source)), "")
+        own = {key: value for key, value in _of_one_node(source).items() if not is_node_parameter(str(key))}
+        return _section(cls, _nested(own), "")
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> AgentConfig:
         """From flat dotted names, as a ROS node has them, such as {"cameras.head.image_topic": "/rgb"}."""
         return cls.load(parameters)
+
+
+def is_node_parameter(name: str) -> bool:
+    """Whether this parameter (or section, where a file nests it) is the ROS node's, not the configuration's."""
+    return name in NODE_PARAMETERS or f"{name}.".startswith(NODE_PARAMETER_PREFIXES)
 
 
 @dataclass(frozen=True)
@@ -195,12 +206,32 @@ def _read_yaml(path: Path) -> Mapping[str, Any]:
     return loaded
 
 
-def _without_node_name(source: Mapping[str, Any]) -> Mapping[str, Any]:
-    if len(source) == 1:
-        (inner,) = source.values()
-        if isinstance(inner, Mapping) and isinstance(inner.get("ros__parameters"), Mapping):
-            return inner["ros__parameters"]
-    return source
+def _of_one_node(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of the node in a ROS parameter file; what is none is returned as it is."""
+    nodes = dict(_nodes(source))
+    if not nodes:
+        return source
+    if len(nodes) > 1:
+        raise ConfigurationError(
+            f"the configuration holds the parameters of several nodes: {', '.join(map(repr, nodes))}; keep those of "
+            f"the agent's node, all under one name, in a file of their own"
+        )
+    ((name, parameters_of_node),) = nodes.items()
+    beside = [str(key) for key, value in source.items() if not any(_nodes({key: value}))]
+    if beside:
+        raise ConfigurationError(f"{beside[0]!r} stands beside the node {name!r}; move it under its ros__parameters")
+    return _mapping(parameters_of_node, f"{name}/ros__parameters")
+
+
+def _nodes(source: Mapping[str, Any], namespace: str = "") -> Iterator[tuple[str, Any]]:
+    """Every node's name, with the namespaces that a ROS parameter file nests it in, and its parameters."""
+    for key, value in source.items():
+        if isinstance(value, Mapping):
+            name = f"{namespace}/{key}" if namespace else str(key)
+            if "ros__parameters" in value:
+                yield name, value["ros__parameters"]
+            else:
+                yield from _nodes(value, name)
 
 
 def _nested(source: Mapping[str, Any]) -> dict[str, Any]:

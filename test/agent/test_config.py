@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialclaw_ros.config import AgentConfig, CameraConfig, parameters
+from spatialclaw_ros.config import AgentConfig, CameraConfig, is_node_parameter, parameters
 from spatialclaw_ros.errors import ConfigurationError
 
 
@@ -29,6 +29,46 @@ def test_a_ros_parameter_file_is_taken_as_it_is(tmp_path: Path) -> None:
     path.write_text("/**:\n  ros__parameters:\n    buffer.seconds: 12.0\n    cameras: {head: {depth_topic: /d}}\n")
     config = AgentConfig.load(path)
     assert (config.buffer.seconds, config.cameras["head"].depth_topic) == (12.0, "/d")
+
+
+NODE_OWN = """
+    use_sim_time: true
+    autostart: false
+    start_type_description_service: false
+    qos_overrides: {/tf: {subscription: {depth: 5}}}
+    qos_overrides./clock.subscription.reliability: best_effort
+    diagnostic_updater.period: 1.0
+"""
+
+
+@pytest.mark.parametrize("node", ["/**", "/spatialclaw", "robot:\n spatialclaw"])
+def test_what_a_parameter_file_says_to_the_node_itself_is_passed_over(tmp_path: Path, node: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{node}:\n  ros__parameters:{NODE_OWN}    loop: {{max_steps: 7}}\n")
+    assert AgentConfig.load(path) == AgentConfig.load({"loop.max_steps": 7})
+
+
+def test_only_the_nodes_own_names_are_passed_over() -> None:
+    own = ["use_sim_time", "autostart", "qos_overrides", "qos_overrides./tf.x", "diagnostic_updater.period"]
+    assert all(map(is_node_parameter, own))
+    assert not any(map(is_node_parameter, ["loop", "use_sim_time.x", "qos_overridess", "autostarts", "loop.autostart"]))
+
+
+def test_a_node_section_without_parameters_is_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("/**:\n  ros__parameters:\n")
+    assert AgentConfig.load(path) == AgentConfig()
+
+
+def test_a_file_for_several_nodes_names_them() -> None:
+    file = {"/**": {"ros__parameters": {}}, "robot": {"driver": {"ros__parameters": {"fps": 30}}}}
+    with pytest.raises(ConfigurationError, match=r"several nodes: '/\*\*', 'robot/driver'; keep those of the agent's"):
+        AgentConfig.load(file)
+
+
+def test_a_section_beside_the_node_is_not_lost() -> None:
+    with pytest.raises(ConfigurationError, match="'loop' stands beside the node '/spatialclaw'"):
+        AgentConfig.load({"/spatialclaw": {"ros__parameters": {}}, "loop": {"max_steps": 3}})
 
 
 def test_dotted_names_of_ros_parameters_are_nested() -> None:
