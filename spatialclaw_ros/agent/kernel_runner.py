@@ -58,7 +58,7 @@ class KernelRunner:
         timeout = min(self._cell_timeout, self._context.deadline.remaining())
         result = session.kernel.execute(code, timeout, self._context.cancel)
         if result.status == "died" and not self._context.cancel.is_set():
-            self._replace()
+            self._replace(result.error.message if result.error else "")
         return result
 
     def remember(self, question: str, answer: str) -> None:
@@ -91,11 +91,12 @@ class KernelRunner:
             self._session = session
         return self._session
 
-    def _replace(self) -> None:
+    def _replace(self, reason: str) -> None:
         self._restarts += 1
         if self._restarts >= MAX_RESTARTS:
             raise KernelError(
-                f"the kernel ended {self._restarts} times in this goal; see kernel.memory_bytes and the node's log"
+                f"the kernel ended {self._restarts} times in this goal{f', last: {reason[:500]}' if reason else ''}; "
+                f"see kernel.memory_bytes, the other limits of kernel.*, and the node's log"
             )
         assert self._session is not None
         self._requests.stop(self._session.kernel.id)

@@ -27,6 +27,7 @@ HURRY_SHARE = 0.2
 """The model is told to come to an answer when this share of the time is left."""
 
 MAX_PLAN = 4000
+MAX_REASON = 500
 
 
 class CellRunner(Protocol):
@@ -238,7 +239,8 @@ def _failure(result: CellResult) -> str:
         case "interrupted":
             return "The cell was interrupted; send it again or a shorter one."
         case _:
+            reason = result.error.message.rstrip(". ")[:MAX_REASON] if result.error else ""
             return (
-                "The kernel ended and a fresh one was started: variables are gone, InputImages and the tools are back. "
-                "Use less memory, and define again what you need."
+                f"The kernel ended{f' ({reason})' if reason else ''} and a fresh one was started: variables are gone, "
+                "InputImages and the tools are back. Mend the cause, and define again what you need."
             )

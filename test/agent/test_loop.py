@@ -321,6 +321,21 @@ def test_a_kernel_that_dies_is_replaced_within_the_goal(tmp_path: Path) -> None:
         assert "variables are gone" in backbone.calls[1].messages[-1].text
 
 
+def test_the_model_is_told_why_the_kernel_ended_and_nothing_else(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a"), cell("b")])
+    died = CellResult("died", error=CellError("KernelDied", "the kernel's output stream broke (a message too long)."))
+    with agent_with(tmp_path, backbone, [died, answering(1.0)]) as agent:
+        (problem, _) = problems(agent.ask(QUESTION, frames()))
+    assert "The kernel ended (the kernel's output stream broke (a message too long)) and a fresh one" in problem
+    assert "memory" not in problem
+
+
+def test_a_goal_that_keeps_killing_kernels_names_the_last_reason(tmp_path: Path) -> None:
+    died = CellResult("died", error=CellError("KernelDied", "signal 11"))
+    with agent_with(tmp_path, [cell("a")] * 4, [died] * 4) as agent:
+        assert "signal 11" in agent.ask(QUESTION, frames()).error_message
+
+
 def test_a_defect_becomes_an_internal_error_and_the_next_goal_is_served(tmp_path: Path) -> None:
     def script(code: str, *_: object) -> CellResult:
         if code == "a":
