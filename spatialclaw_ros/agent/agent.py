@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spatialclaw_ros.agent.goal import check_goal
+from spatialclaw_ros.agent.goal import check_goal, check_pixels
 from spatialclaw_ros.agent.goal_setup import GoalSetup
 from spatialclaw_ros.agent.key_frames import Encoder
 from spatialclaw_ros.agent.records import AnswerType, Listener, Query, QueryResult
@@ -127,8 +127,9 @@ class SpatialAgent:
         if isinstance(query.get("answer_type"), str):
             query["answer_type"] = _answer_type(query["answer_type"])
         goal = Query(question, **query)
-        kept = self._sessions.find(goal.session_id) if self._sessions is not None else None
         try:
+            check_goal(goal, self.config.loop)
+            kept = self._sessions.find(goal.session_id) if self._sessions is not None else None
             snapshot = session_snapshot(frames, kept, self.config.world)
         except SpatialClawError as error:
             return QueryResult(goal, error.code, str(error))
@@ -152,8 +153,9 @@ class SpatialAgent:
         """
         started, cancel = time.monotonic(), cancel or CancelToken()
         try:
-            selected = self.check(query, snapshot)
+            check_goal(query, self.config.loop)  # from here on its fields are what their types say
             deadline = deadline or Deadline(query.time_limit or self.config.loop.time_limit)
+            selected = self.check(query, snapshot, cancel, deadline)
             with self._turn(cancel, deadline) as sessions:
                 setup = GoalSetup(self.config, self.backbone, self.encoder, self.requests, sessions)
                 return setup.run(query, selected, listener, cancel, on_masks, started, deadline)
@@ -164,8 +166,13 @@ class SpatialAgent:
             message = f"{type(error).__name__}: {error} (see the log)"
             return QueryResult(query, ErrorCode.INTERNAL, message, duration=time.monotonic() - started)
 
-    def check(self, query: Query, snapshot: Snapshot) -> Snapshot:
-        """The part of the snapshot that the query is about. Raises: BadGoal, NoFrames."""
+    def check(
+        self, query: Query, snapshot: Snapshot, cancel: CancelToken | None = None, deadline: Deadline | None = None
+    ) -> Snapshot:
+        """The part of the snapshot that the query is about. Decodes the reference images, up to a second each.
+
+        Raises: BadGoal, NoFrames; between two reference images Canceled, TimeLimitReached.
+        """
         cameras = {*self.config.cameras, *snapshot.cameras}
         check_goal(query, self.config.loop, cameras, SnapshotFrames(snapshot).names())
         selected = window(snapshot, query)
@@ -174,6 +181,12 @@ class SpatialAgent:
             if len(snapshot):
                 seen += f" from {snapshot[0].stamp / 1e9:.3f} s to {snapshot[-1].stamp / 1e9:.3f} s"
             raise NoFrames(f"no frame lies in the asked window of the asked cameras; there are {seen}")
+        for number, data in enumerate(query.reference_images):
+            if cancel is not None:
+                cancel.raise_if_set()
+            if deadline is not None:
+                deadline.raise_if_over()
+            check_pixels(number, data)
         return selected
 
     @contextlib.contextmanager

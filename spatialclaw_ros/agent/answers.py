@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from spatialclaw_ros.agent.places import objects_of, point_of
+from spatialclaw_ros.agent.places import is_finite, objects_of, point_of
+from spatialclaw_ros.agent.quoted import quoted
 from spatialclaw_ros.agent.records import Answer, AnswerType, EvidenceFrame
 from spatialclaw_ros.agent.refusal import AnswerRefused
 from spatialclaw_ros.agent.units import asked_unit, conversion, unit_name
@@ -20,6 +21,7 @@ _OPTION = re.compile(r"^\(?[a-z0-9]{1,2}[).:]\s+", re.IGNORECASE)
 _TRUE = {"yes", "true"}
 _FALSE = {"no", "false"}
 MAX_TEXT = 4000
+MAX_NUMBER_TEXT = 200
 
 
 class ReferenceFrames(Protocol):
@@ -106,24 +108,27 @@ def _inferred(raw: Mapping[str, Any]) -> AnswerType:
 
 def _number(value: Any, raw: Mapping[str, Any], context: AnswerContext) -> tuple[float, float, str]:
     """(number, standard deviation or -1, unit), in the unit that the question names, if any."""
-    said = str(raw.get("unit") or "").strip()
+    said = _as_text(raw.get("unit") or "").strip()
     if isinstance(value, str):
-        match = _NUMBER.fullmatch(value)
+        match = _NUMBER.fullmatch(value) if len(value) <= MAX_NUMBER_TEXT else None
         if not match:
             raise AnswerRefused(
                 f"ReturnAnswer got the text {value[:80]!r}; this question wants a number: ReturnAnswer(0.42, unit='m')."
             )
         value, said = float(match[1]), said or (match[2] or "").strip()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise AnswerRefused(f"ReturnAnswer got {value!r:.80}; this question wants one finite number.")
+    if not is_finite(value):
+        raise AnswerRefused(f"ReturnAnswer got {quoted(value)}; this question wants one finite number.")
     stddev = raw.get("stddev")
     if stddev is not None and (isinstance(stddev, bool) or not isinstance(stddev, (int, float)) or not stddev >= 0):
         raise AnswerRefused(
-            f"stddev is {stddev!r:.80}; expected a number of 0 or more in the answer's unit, or nothing."
+            f"stddev is {quoted(stddev)}; expected a number of 0 or more in the answer's unit, or nothing."
         )
     factor, unit = _unit(said, asked_unit(context.question))
-    spread = -1.0 if stddev is None or not math.isfinite(stddev) else float(stddev) * factor
-    return float(value) * factor, spread, unit
+    number = float(value) * factor
+    if not math.isfinite(number):
+        raise AnswerRefused(f"ReturnAnswer got {value:g} {said[:40]}, which is too large for a number in {unit}.")
+    spread = float(stddev) * factor if is_finite(stddev) else -1.0
+    return number, spread if math.isfinite(spread) else -1.0, unit
 
 
 def _in_words(number: float) -> str:
@@ -150,18 +155,18 @@ def _choice(value: Any, choices: tuple[str, ...]) -> int:
     """Index of the choice: by its text first, case and punctuation aside, else by its number counted from 0."""
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    said = _plain(str(value))
+    said = _plain(_as_text(value))
     plain = [_plain(choice) for choice in choices]
     for candidates in (plain, [_plain(_OPTION.sub("", choice)) for choice in choices]):
         if candidates.count(said) == 1:
             return candidates.index(said)
-    stripped = _plain(_OPTION.sub("", str(value)))
+    stripped = _plain(_OPTION.sub("", _as_text(value)))
     if plain.count(stripped) == 1:
         return plain.index(stripped)
     if isinstance(value, int) and 0 <= value < len(choices):
         return value
     raise AnswerRefused(
-        f"{value!r:.80} is none of the choices; answer with one of {list(choices)!r:.600}, or its index from 0."
+        f"{quoted(value)} is none of the choices; answer with one of {list(choices)!r:.600}, or its index from 0."
     )
 
 
@@ -176,13 +181,21 @@ def _boolean(value: Any) -> bool:
     said = _plain(value) if isinstance(value, str) else ""
     if said in _TRUE | _FALSE:
         return said in _TRUE
-    raise AnswerRefused(f"ReturnAnswer got {value!r:.80}; this question wants True or False.")
+    raise AnswerRefused(f"ReturnAnswer got {quoted(value)}; this question wants True or False.")
 
 
 def _text(value: Any) -> str:
-    if value is None or not str(value).strip():
+    text = "" if value is None else _as_text(value).strip()
+    if not text:
         raise AnswerRefused("ReturnAnswer got no value; pass the answer, such as ReturnAnswer('on the table').")
-    return str(value).strip()[:MAX_TEXT]
+    return text[:MAX_TEXT]
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except ValueError as error:  # an integer of thousands of digits
+        raise AnswerRefused(f"ReturnAnswer got {quoted(value)}; give the answer in words or as a number.") from error
 
 
 def _text_or(value: Any, otherwise: str) -> str:
@@ -193,23 +206,12 @@ def _confidence(value: Any) -> float:
     if value is None:
         return -1.0
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise AnswerRefused(f"confidence is {value!r:.80}; expected a number from 0 to 1, or nothing.")
+        raise AnswerRefused(f"confidence is {quoted(value)}; expected a number from 0 to 1, or nothing.")
     return float(value)
 
 
 def _evidence(value: Any, context: AnswerContext) -> tuple[EvidenceFrame, ...]:
-    if value is None:
-        return ()
+    """The named frames. What names none is left out, as ReturnAnswer does with a note: the answer may be right."""
     listed = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    unknown = [
-        entry
-        for entry in listed
-        if isinstance(entry, bool) or not isinstance(entry, int) or entry not in context.evidence
-    ]
-    if unknown:
-        indices = sorted(context.evidence)
-        known = f"{indices[0]} to {indices[-1]}" if indices else "none"
-        raise AnswerRefused(
-            f"evidence names {unknown[:5]!r:.80}; expected frame indices (item.frame_index); there are {known}."
-        )
-    return tuple(context.evidence[entry] for entry in dict.fromkeys(listed))
+    indices = [entry for entry in listed if isinstance(entry, int) and not isinstance(entry, bool)]
+    return tuple(context.evidence[index] for index in dict.fromkeys(indices) if index in context.evidence)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from spatialclaw_ros.agent.quoted import quoted
 from spatialclaw_ros.agent.records import AnswerType, ObjectAnswer
 from spatialclaw_ros.agent.refusal import AnswerRefused
 from spatialclaw_ros.errors import TransformError
@@ -36,7 +37,7 @@ def point_of(
             raise AnswerRefused("This question wants a place; pass point=(x, y, z) in metres and frame='...'.")
         return None, ""
     pose = _to_target(raw.get("frame"), context, stamp)
-    return _tuple3(pose[:3, :3] @ _triple(given, "point") + pose[:3, 3]), context.target_frame
+    return _tuple3(_moved(pose, given, "point")), context.target_frame
 
 
 def objects_of(
@@ -54,14 +55,14 @@ def objects_of(
             )
         return ()
     if not isinstance(given, (list, tuple)) or len(given) > MAX_OBJECTS:
-        raise AnswerRefused(f"objects is {given!r:.80}; expected a list of at most {MAX_OBJECTS} dictionaries.")
+        raise AnswerRefused(f"objects is {quoted(given)}; expected a list of at most {MAX_OBJECTS} dictionaries.")
     return tuple(_object(entry, number, raw.get("frame"), context, stamp) for number, entry in enumerate(given))
 
 
 def _object(entry: Any, number: int, frame: Any, context: AnswerContext, stamp: int) -> ObjectAnswer:
     where = f"objects[{number}]"
     if not isinstance(entry, Mapping):
-        raise AnswerRefused(f"{where} is {entry!r:.80}; expected a dictionary with label, position and size.")
+        raise AnswerRefused(f"{where} is {quoted(entry)}; expected a dictionary with label, position and size.")
     position = next((entry[key] for key in _POSITION_KEYS if entry.get(key) is not None), None)
     if position is None:
         raise AnswerRefused(f"{where} has no position; expected position=(x, y, z) in metres.")
@@ -72,10 +73,10 @@ def _object(entry: Any, number: int, frame: Any, context: AnswerContext, stamp: 
         raise AnswerRefused(f"{where}.size is {size.tolist()}; expected metres of 0 or more.")
     score = entry.get("score", 1.0)
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise AnswerRefused(f"{where}.score is {score!r:.80}; expected a number from 0 to 1.")
-    centre = pose[:3, :3] @ _triple(position, f"{where}.position") + pose[:3, 3]
+        raise AnswerRefused(f"{where}.score is {quoted(score)}; expected a number from 0 to 1.")
+    centre = _moved(pose, position, f"{where}.position")
     turned = quaternion_from(pose[:3, :3] @ rotation_from(orientation))
-    return ObjectAnswer(str(entry.get("label") or "object")[:200], _tuple3(centre), _tuple3(size), turned, float(score))
+    return ObjectAnswer(_label(entry.get("label")), _tuple3(centre), _tuple3(size), turned, float(score))
 
 
 def _to_target(frame: Any, context: AnswerContext, stamp: int) -> np.ndarray:
@@ -83,7 +84,7 @@ def _to_target(frame: Any, context: AnswerContext, stamp: int) -> np.ndarray:
     if not frame:
         raise AnswerRefused(f"A place needs frame='...', the frame its coordinates are in; known frames: {known}.")
     if frame not in context.frames.names():
-        raise AnswerRefused(f"frame {str(frame)[:80]!r} is not known; known frames: {known}.")
+        raise AnswerRefused(f"frame {quoted(frame)} is not known; known frames: {known}.")
     try:
         return np.asarray(context.frames.transform(str(frame), context.target_frame, stamp))
     except TransformError as error:
@@ -92,14 +93,35 @@ def _to_target(frame: Any, context: AnswerContext, stamp: int) -> np.ndarray:
         ) from error
 
 
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether this is a number that a float can hold: no bool, NaN or infinity, nor an integer beyond 1.8e308."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _is_list_of_finite(value: Any, count: int) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == count and all(map(is_finite, value))
+
+
 def _triple(value: Any, what: str) -> np.ndarray:
-    numbers = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    usable = len(numbers) == 3 and all(
-        isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) for each in numbers
-    )
-    if not usable:
-        raise AnswerRefused(f"{what} is {value!r:.80}; expected three finite numbers in metres.")
-    return np.array(numbers, float)
+    if not _is_list_of_finite(value, 3):
+        raise AnswerRefused(f"{what} is {quoted(value)}; expected three finite numbers in metres.")
+    return np.array(value, float)
+
+
+def _moved(pose: np.ndarray, value: Any, what: str) -> np.ndarray:
+    """(3,) point in the target frame."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = pose[:3, :3] @ _triple(value, what) + pose[:3, 3]
+    if not np.isfinite(moved).all():
+        raise AnswerRefused(f"{what} is {quoted(value)}, too far away for a number in metres.")
+    return moved
+
+
+def _label(value: Any) -> str:
+    return (value if isinstance(value, str) and value else "object" if value is None else quoted(value))[:200]
 
 
 def _tuple3(values: np.ndarray) -> Triple:
@@ -109,10 +131,11 @@ def _tuple3(values: np.ndarray) -> Triple:
 def _quaternion(value: Any, where: str) -> np.ndarray:
     if value is None:
         return np.array([0.0, 0.0, 0.0, 1.0])
-    numbers = np.array(value, float) if isinstance(value, Sequence) and len(value) == 4 else np.full(4, np.nan)
-    length = float(np.linalg.norm(numbers))
+    numbers = np.array(value if _is_list_of_finite(value, 4) else [np.nan] * 4, float)
+    with np.errstate(over="ignore"):
+        length = float(np.linalg.norm(numbers))
     if not math.isfinite(length) or abs(length - 1) > 0.01:
-        raise AnswerRefused(f"{where}.orientation is {value!r:.80}; expected a unit quaternion (x, y, z, w).")
+        raise AnswerRefused(f"{where}.orientation is {quoted(value)}; expected a unit quaternion (x, y, z, w).")
     return numbers / length
 
 

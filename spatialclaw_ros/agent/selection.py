@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from spatialclaw_ros.agent.records import Query
 from spatialclaw_ros.agent.sessions import Session
 from spatialclaw_ros.config import WorldConfig
-from spatialclaw_ros.errors import NoFrames
+from spatialclaw_ros.errors import NoFrames, RecordingError
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.frames.snapshot import Snapshot
 
@@ -20,7 +22,8 @@ def session_snapshot(
 
     frames: None or the very frames of the session's last question = its snapshot again. Other frames without an index
     are numbered on from the session's highest, so that an index keeps its meaning for variables made from it.
-    Raises: NoFrames for None without a session that has some, and for an empty list.
+    Raises: NoFrames for None without a session that has some, and for an empty list; RecordingError for what is no
+    list of frames, and for two frames with one index.
     """
     if isinstance(frames, Snapshot):
         return frames
@@ -31,15 +34,16 @@ def session_snapshot(
                 "no frames were given, and no earlier question with this session_id has any; pass frames=[...]"
             )
         return last
+    _check_frames(frames)
     if not frames:
         raise NoFrames("frames is an empty list; pass at least one Frame (Frame.from_files, frames_from_bag)")
     if last is not None and _same(frames, last):
         return last
     first = 1 + max(session.frames, default=-1) if session is not None else 0
+    taken = {frame.index for frame in frames}
+    free = (number for number in itertools.count(first) if number not in taken)
     ordered = sorted(frames, key=lambda frame: frame.stamp)
-    numbered = [
-        replace(frame, index=first + place) if frame.index < 0 else frame for place, frame in enumerate(ordered)
-    ]
+    numbered = [replace(frame, index=next(free)) if frame.index < 0 else frame for frame in ordered]
     return Snapshot.from_frames(numbered, _world_frame(frames, world), world.gravity_aligned)
 
 
@@ -55,6 +59,19 @@ def window(snapshot: Snapshot, query: Query) -> Snapshot:
     if len(kept) == len(snapshot):
         return snapshot
     return Snapshot(kept, snapshot.transforms, snapshot.gravity_aligned, snapshot.base_frame)
+
+
+def _check_frames(frames: Sequence[Frame]) -> None:
+    hint = "pass a list of Frame (Frame.from_files(...)) or a Snapshot (frames_from_bag(...))"
+    if isinstance(frames, (str, bytes)) or not isinstance(frames, Sequence):
+        raise RecordingError(f"frames is {frames!r:.80} ({type(frames).__name__}); {hint}")
+    for place, frame in enumerate(frames):
+        if not isinstance(frame, Frame):
+            raise RecordingError(f"frames[{place}] is {frame!r:.80} ({type(frame).__name__}); {hint}")
+    counts = Counter(frame.index for frame in frames if frame.index >= 0)
+    twice = sorted(index for index, count in counts.items() if count > 1)
+    if twice:
+        raise RecordingError(f"frames carry an index twice: {twice[:10]}; give each its own, or -1 to have it numbered")
 
 
 def _same(frames: Sequence[Frame], snapshot: Snapshot) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -66,6 +67,25 @@ def test_a_number_arrives_in_the_asked_unit(value: object, unit: str | None, num
     assert answer.unit == "m"
 
 
+def test_a_spread_that_no_float_holds_is_unknown() -> None:
+    for stddev in (10**400, 1.7e308, float("inf")):
+        assert check("How far, in metres?", AnswerType.NUMBER, value=1, unit="km", stddev=stddev).number_stddev == -1.0
+
+
+def test_evidence_that_names_no_frame_is_left_out_and_the_answer_stands() -> None:
+    answer = check(answer_type=AnswerType.NUMBER, value=3.0, evidence=[2, 77, True, None, [0], 0, 2])
+    assert [entry.index for entry in answer.evidence] == [2, 0]
+
+
+@pytest.mark.parametrize("answer_type", list(AnswerType))
+@pytest.mark.parametrize("value", [10**400, 10**5000, [10**5000]], ids=["float overflow", "no digits", "in a list"])
+def test_an_integer_beyond_floats_and_digits_never_breaks_the_check(answer_type: AnswerType, value: object) -> None:
+    for field in ("value", "unit", "point", "frame", "objects", "stddev", "confidence", "evidence"):
+        raw = {"value": 1, "frame": "odom", field: value}
+        with contextlib.suppress(AnswerRefused):
+            assert math.isfinite(check("How far, in metres?", answer_type, ("1", "2"), **raw).number_stddev)
+
+
 def test_a_number_keeps_its_own_unit_where_none_was_asked_for() -> None:
     assert check("How many mugs?", AnswerType.NUMBER, value=3, unit="mugs").unit == "mugs"
     assert check("How wide is it?", AnswerType.NUMBER, value=3, unit="metres").unit == "m"
@@ -82,7 +102,11 @@ def test_a_number_keeps_its_own_unit_where_none_was_asked_for() -> None:
         ({"value": 3.0, "unit": "bananas"}, "asks for m"),
         ({"value": 3.0, "stddev": -1}, "stddev"),
         ({"value": 3.0, "confidence": 90}, "from 0 to 1"),
-        ({"value": 3.0, "evidence": [0, 77]}, "0 to 3"),
+        ({"value": 10**400}, "one finite number"),
+        ({"value": 10**5000}, "one finite number"),
+        ({"value": "9" * 100_000}, "wants a number"),
+        ({"value": 1.7e308, "unit": "km"}, "too large for a number in m"),
+        ({"value": 3.0, "point": [10**400, 0, 0], "frame": "odom"}, "three finite numbers"),
     ],
 )
 def test_a_number_that_does_not_fit_is_refused_with_the_reason(raw: dict, reason: str) -> None:
@@ -132,6 +156,7 @@ def test_a_point_is_moved_from_a_camera_to_the_target_frame_at_its_evidence() ->
         ({"value": "on the table"}, "pass point="),
         ({"point": [1, 2], "frame": "odom"}, "three finite numbers"),
         ({"point": [1, 2, float("inf")], "frame": "odom"}, "three finite numbers"),
+        ({"point": [1, 2, 10**400], "frame": "odom"}, "three finite numbers"),
         ({"point": [1, 2, 3]}, "needs frame="),
         ({"point": [1, 2, 3], "frame": "moon"}, "known frames: odom, front_optical"),
     ],
@@ -163,6 +188,10 @@ def test_no_objects_is_an_answer() -> None:
         ([{"position": [0, 0, 1], "size": [-1, 0, 0]}], "0 or more"),
         ([{"position": [0, 0, 1], "score": 3}], "from 0 to 1"),
         ([{"position": [0, 0, 1], "orientation": [0, 0, 0, 0]}], "unit quaternion"),
+        ([{"position": [0, 0, 1], "orientation": "wxyz"}], "unit quaternion"),
+        ([{"position": [0, 0, 1], "orientation": [0, 0, 0, 10**400]}], "unit quaternion"),
+        ([{"position": [0, 0, 1], "score": 10**5000}], "from 0 to 1"),
+        ([{"position": [0, 0, 1], "frame": 10**5000}], "known frames"),
     ],
 )
 def test_objects_that_do_not_fit_are_refused_with_the_reason(objects: object, reason: str) -> None:
