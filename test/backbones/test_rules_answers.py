@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from backbones.box_scene import Box, answer_question, make_frames
 
+from spatialclaw_ros.backbones.rules.shared_steps import NotMeasurable
 from spatialclaw_ros.errors import BackboneError, ErrorCode
 
 RED = Box("red", (0.6, 0.3, 0.25), (0.3, 0.5, 0.5))
@@ -163,3 +166,29 @@ def test_frames_without_depth_end_with_the_reason(still_frames):
     blind = [replace(frame, depth_payload=None) for frame in still_frames[:8]]
     with pytest.raises(BackboneError, match="depth"):
         answer_question(blind, "How far is the red box from the blue crate?")
+
+
+@pytest.mark.parametrize(
+    ("changes", "question", "said"),
+    [
+        ({"pose": None}, "How far is the red box from the camera in frame 5?", "frame 5 has no pose"),
+        ({"pose": None}, "In frame 5, is the red box left or right of the blue crate?", "frame 5 has no pose"),
+    ],
+)
+def test_frame_in_question_without_a_pose_is_named(still_frames, changes, question, said):
+    frames = [dataclasses.replace(frame, **changes) if frame.index == 5 else frame for frame in still_frames]
+    with pytest.raises(NotMeasurable, match=said):
+        answer_question(frames, question)
+
+
+@pytest.mark.parametrize(
+    ("changes", "question", "said"),
+    [
+        ({"depth_payload": None}, "How far is the red box from the blue crate?", "want of depth"),
+        ({"intrinsics": None}, "How tall is the red box?", "want of intrinsics"),
+        ({"pose": None}, "How long is the path that the camera travelled?", "0 of 24 frames have a pose"),
+    ],
+)
+def test_frames_that_lack_what_is_measured_with_say_so(still_frames, changes, question, said):
+    with pytest.raises(NotMeasurable, match=said):
+        answer_question([dataclasses.replace(frame, **changes) for frame in still_frames], question)

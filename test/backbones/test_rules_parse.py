@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from spatialclaw_ros.backbones.rules.parse import parse_question
 from spatialclaw_ros.backbones.rules.question import EXAMPLES
+from spatialclaw_ros.backbones.rules.words import COLOURS, plural, singular
 from spatialclaw_ros.errors import QuestionNotUnderstood
+from spatialclaw_ros.perception.colours import colour_name
 
 MUG_BOX = ("red mug", "blue box")
 THREE = ("red chair", "green door", "yellow lamp")
@@ -200,8 +202,33 @@ def test_the_examples_that_errors_give_are_understood(family, text):
     ],
 )
 def test_other_questions_are_refused_with_what_can_be_asked(text):
-    with pytest.raises(QuestionNotUnderstood, match=r"camera_distance: How far.*backbone\.name openai"):
+    with pytest.raises(QuestionNotUnderstood, match=r"(?s)camera_distance: How far.*backbone\.name openai"):
         parse_question(text)
+
+
+def test_refusal_lists_one_kind_of_question_a_line():
+    with pytest.raises(QuestionNotUnderstood) as caught:
+        parse_question("hello")
+    lines = str(caught.value).splitlines()
+    for family, example in EXAMPLES.items():
+        assert f"  {family}: {example}" in lines
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        ("blue box", "blue boxes"),
+        ("yellow mug", "yellow mugs"),
+        ("purple shelf", "purple shelves"),
+        ("red berry", "red berries"),
+    ],
+)
+def test_one_and_many_are_spelt_as_usual(one, many):
+    assert (plural(one), singular(many)) == (many, one)
+
+
+def test_every_colour_of_a_question_is_one_that_masks_can_be_found_by():
+    assert [word for word in sorted(COLOURS) if colour_name(word) is None] == []
 
 
 @pytest.mark.parametrize(("text", "said"), [("  ", "empty"), ("red " * 25_000, "100000 characters")])

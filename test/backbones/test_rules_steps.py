@@ -13,7 +13,8 @@ from spatialclaw_ros.backbones.config import BackboneConfig
 from spatialclaw_ros.backbones.registry import make_backbone
 from spatialclaw_ros.backbones.rules import RulesBackbone
 from spatialclaw_ros.backbones.rules.question import EXAMPLES
-from spatialclaw_ros.errors import BackboneError, Canceled, QuestionNotUnderstood, TimeLimitReached
+from spatialclaw_ros.backbones.rules.shared_steps import NotMeasurable
+from spatialclaw_ros.errors import BackboneError, Canceled, ErrorCode, QuestionNotUnderstood, TimeLimitReached
 from spatialclaw_ros.limits import CancelToken, Deadline
 
 DISTANCE = "How far is the red mug from the blue box?"
@@ -99,6 +100,55 @@ def test_moving_thing_is_followed_to_the_moment_asked():
 def test_failed_cell_ends_with_its_error():
     with pytest.raises(BackboneError, match="ToolError: no colour"):
         steps(DISTANCE, observation("", "Traceback ...\nToolError: no colour"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("LookupError: frame 7 has no pose: no transform from odom to cam", "frame 7 has no pose: no transform"),
+        (
+            "ToolError: no frame can be reconstructed: left out for want of depth: frames 0-9. Sensor depth, a pose",
+            "want of depth: frames 0-9; nothing can be measured",
+        ),
+    ],
+)
+def test_frames_that_lack_something_are_not_the_backbones_failure(error, said):
+    with pytest.raises(NotMeasurable, match=said) as caught:
+        steps(DISTANCE, SEEN.format(12, 14), observation("", f"Traceback ...\n{error}"))
+    assert caught.value.code is ErrorCode.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("missing", "question", "said"),
+    [
+        ("has_depth", DISTANCE, "none of the 24 frames has metric depth"),
+        ("has_poses", DISTANCE, "none of the 24 frames has a pose in 'odom'"),
+        ("has_poses", EXAMPLES["camera_path"], "none of the 24 frames has a pose"),
+    ],
+)
+@pytest.mark.parametrize("request_", ["plan", "cell"])
+def test_frames_without_depth_or_poses_are_told_at_once(missing, question, said, request_):
+    text = task_message(question).text.replace('"num_frames"', f'"{missing}": false, "num_frames"')
+    with pytest.raises(NotMeasurable, match=said):
+        reply_to(Message("user", (text.replace(">cell<", f">{request_}<"),)))
+
+
+def test_camera_path_needs_no_depth():
+    text = task_message(EXAMPLES["camera_path"]).text.replace('"num_frames"', '"has_depth": false, "num_frames"')
+    assert "Purpose:" in reply_to(Message("user", (text,)))
+
+
+@pytest.mark.parametrize("question", ["How many chairs are there?", "How far is the ivory box from the red mug?"])
+def test_things_without_a_colour_are_refused_before_any_cell(question):
+    with pytest.raises(
+        QuestionNotUnderstood, match=r"no colour for the (?:chair|ivory box)(?s:.*)count: How many green"
+    ):
+        reply_to(task_message(question))
+
+
+def test_count_says_how_many_in_the_plural():
+    purposes, _ = steps("How many blue boxes are there?", "blue box: seen in 0 of 24 frames")
+    assert purposes[-1] == "answer how many blue boxes there are"
 
 
 def test_refused_answer_ends_with_the_reason():

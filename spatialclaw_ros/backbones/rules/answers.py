@@ -7,7 +7,7 @@ import re
 from spatialclaw_ros.backbones.rules.cell import Cell, code, english
 from spatialclaw_ros.backbones.rules.conversation import Observation, Task
 from spatialclaw_ros.backbones.rules.question import Question
-from spatialclaw_ros.backbones.rules.words import UNITS
+from spatialclaw_ros.backbones.rules.words import UNITS, plural
 
 FACTORS = dict(UNITS.values())
 """Unit → how many of them make a metre."""
@@ -88,7 +88,7 @@ def answer_count(question: Question, number: int | None) -> Cell:
         reasoning = "Every place was seen in two frames or more."
         confidence, evidence, value = "0.95 if agrees else 0.6", "sorted(seen[name])[:8]", "number"
     return Cell(
-        f"answer how many {question.names[0]}s there are",
+        f"answer how many {plural(question.names[0])} there are",
         reasoning,
         "done",
         code(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from spatialclaw_ros.backbones.rules.cell import english
 from spatialclaw_ros.backbones.rules.moments import find_moment
 from spatialclaw_ros.backbones.rules.parse_relations import (
     parse_depth_order,
@@ -15,7 +16,7 @@ from spatialclaw_ros.backbones.rules.parse_relations import (
 from spatialclaw_ros.backbones.rules.phrases import find_things, find_unit, tokenise, without_unit
 from spatialclaw_ros.backbones.rules.question import Question, not_understood
 from spatialclaw_ros.backbones.rules.reading import Reading
-from spatialclaw_ros.backbones.rules.words import singular
+from spatialclaw_ros.backbones.rules.words import COLOURS, singular
 
 MAX_LENGTH = 2000
 """Characters; a longer text is no question of these families."""
@@ -78,6 +79,13 @@ def parse_question(text: str, choices: Sequence[str] = ()) -> Question:
         if matches(reading):
             return parse(reading)
     raise not_understood(text, _why(reading))
+
+
+def check_colours(question: Question, text: str) -> None:
+    """Raises: QuestionNotUnderstood where a thing is named without a colour, by which alone it can be found."""
+    without = [name for name in question.names if name and not COLOURS.intersection(name.split())]
+    if without:
+        raise not_understood(text, f"it names no colour for {english(without)}, and things are found by their colour")
 
 
 def _camera_path(plain: str, unit: str) -> Question | None:

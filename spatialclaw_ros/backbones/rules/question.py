@@ -53,8 +53,8 @@ class Question:
 def not_understood(text: str, why: str) -> QuestionNotUnderstood:
     """The error for a question that no family fits; it lists what can be asked."""
     shown = text if len(text) <= 200 else text[:200] + "..."
-    kinds = "; ".join(f"{family}: {example}" for family, example in EXAMPLES.items())
+    kinds = "\n".join(f"  {family}: {example}" for family, example in EXAMPLES.items())
     return QuestionNotUnderstood(
-        f"the rules backbone cannot parse the question {shown!r}: {why}. It understands these kinds: {kinds}. "
-        f"Name things by colour and noun, or configure backbone.name openai for free questions."
+        f"the rules backbone cannot parse the question {shown!r}: {why}. It understands these kinds:\n"
+        f"{kinds}\nName things by colour and noun, or configure backbone.name openai for free questions."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 from spatialclaw_ros.backbones.rules.cell import Cell, code, english, frame_expression, moment_words
@@ -20,10 +21,33 @@ NEIGHBOURS = 3
 """Frames on both sides of each sighting that are looked at where views are few."""
 
 
+_LACKING = re.compile(r"^(?:LookupError: |ToolError: (?=no frame can be reconstructed))(.*?)\.?(?: Sensor depth, .*)?$")
+"""How a cell, and Reconstruct, say that frames lack depth, intrinsics or a pose."""
+
+
 class ThingNotFound(BackboneError):
     """A thing that the question names is in none of the frames."""
 
     code = ErrorCode.NO_ANSWER
+
+
+class NotMeasurable(BackboneError):
+    """The frames lack what the measurement rests on: depth, intrinsics or poses. No other model could help."""
+
+    code = ErrorCode.NO_ANSWER
+
+
+def check_recorded(question: Question, task: Task) -> None:
+    """Raises: NotMeasurable where the session says that no frame has the depth or the pose that the question needs."""
+    lacking = []
+    if question.family != "camera_path" and not task.session.get("has_depth", True):
+        lacking.append("metric depth (is the depth topic there, registered to colour, and stamped alike?)")
+    if not task.session.get("has_poses", True):
+        world = task.session.get("frame_id") or "the fixed frame"
+        lacking.append(f"a pose in {world!r} (is there TF or odometry from it to the camera's optical frame?)")
+    if lacking:
+        frames = f"none of the {task.num_frames} frames"
+        raise NotMeasurable(f"{frames} has {', nor '.join(lacking)}; nothing can be measured")
 
 
 def look(names: tuple[str, ...], question: Question, task: Task) -> Generator[Cell, Observation, Observation]:
@@ -154,4 +178,7 @@ def _ordinal(number: int) -> str:
 def stop_on_error(observation: Observation) -> None:
     if observation.error:
         last = observation.error.strip().splitlines()[-1]
+        lacking = _LACKING.search(last)
+        if lacking is not None:
+            raise NotMeasurable(f"{lacking[1][:500]}; nothing can be measured")
         raise BackboneError(f"a cell of the rules backbone failed, and it cannot write another: {last[:500]}")

@@ -7,7 +7,7 @@ import re
 COLOURS = frozenset(
     """
     red orange yellow green cyan blue purple pink violet magenta turquoise teal white black grey gray brown beige golden
-    silver crimson scarlet maroon lime olive navy indigo lilac tan ivory cream
+    silver crimson scarlet maroon lime olive navy lilac tan
     """.split()
 )
 
@@ -73,6 +73,16 @@ FUNCTION_WORDS = frozenset(
     """.split()
 )
 
+_IRREGULAR = {
+    "people": "person",
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "feet": "foot",
+    "mice": "mouse",
+}
+"""Plural → singular."""
+
 NOT_THINGS = frozenset(
     """
     recording video clip sequence film footage run tour scene room frame frames picture pictures image images photo
@@ -82,23 +92,34 @@ NOT_THINGS = frozenset(
 )
 
 
+def plural(phrase: str) -> str:
+    """The phrase with its last word in the plural: 'green box' → 'green boxes', 'shelf' → 'shelves'."""
+    head, _, last = phrase.rpartition(" ")
+    return f"{head} {_plural_word(last)}".strip()
+
+
 def singular(phrase: str) -> str:
     """The phrase with its last word in the singular: 'green boxes' → 'green box', 'shelves' → 'shelf'."""
     head, _, last = phrase.rpartition(" ")
     return f"{head} {_singular_word(last)}".strip()
 
 
-def _singular_word(word: str) -> str:
-    irregular = {
-        "people": "person",
-        "men": "man",
-        "women": "woman",
-        "children": "child",
-        "feet": "foot",
-        "mice": "mouse",
-    }
+def _plural_word(word: str) -> str:
+    irregular = {one: many for many, one in _IRREGULAR.items()}
     if word in irregular:
         return irregular[word]
+    if re.search(r"(?:sh|ch|x|s|z)$", word):
+        return f"{word}es"
+    if re.search(r"[^aeiou]y$", word):
+        return f"{word[:-1]}ies"
+    if re.search(r"(?:[lr]|ea|oa)f$", word):
+        return f"{word[:-1]}ves"
+    return f"{word}s"
+
+
+def _singular_word(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
     if re.search(r"(?:sh|ch|x|ss|zz)es$", word):
         return word[:-2]
     if re.search(r"[^aeiou]ies$", word):
