@@ -7,13 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatialclaw_ros.errors import CameraInfoError, ImageError, NoFrames, RecordingError, TransformError
 from spatialclaw_ros.frames import messages
 from spatialclaw_ros.frames.buffer import FrameBuffer
-from spatialclaw_ros.frames.camera_topics import CameraTopics, find_cameras
+from spatialclaw_ros.frames.camera_topics import CameraTopics, camera_info_beside, find_cameras
 from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.frames.transforms import TransformBuffer
 
@@ -30,6 +31,10 @@ _IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
 _ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+_EXPECTED = "a rosbag2 folder (metadata.yaml beside .mcap or .db3 files), or one .mcap or .db3 file"
+_SUFFIXES = (".mcap", ".db3", ".bag")
+_MOST_FILES = 20
+"""Files of a folder that an error names."""
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Any], None]
@@ -46,14 +51,15 @@ def frames_from_bag(
 ) -> Snapshot:
     """Read every colour frame of a recording (at most `rate_hz` a second, 0 = all) with depth, intrinsics and pose.
 
-    path: the folder with metadata.yaml, or a bare .mcap or .db3 file. cameras: name → topics; found by message type,
-    encoding and name when not given. Poses come from /tf, /tf_static and odometry. Indices count from 0 in order of
-    recording. The images lie in shared memory until the snapshot is released or gone.
+    path: the folder with metadata.yaml, or a bare .mcap or .db3 file. cameras: name → topics (a camera_info that is not
+    named is the one beside the colour topic); where none are given, they are found by message type, encoding and name.
+    Poses come from /tf, /tf_static and odometry. Indices count from 0 in order of recording. The images lie in shared
+    memory until the snapshot is released or gone.
     Raises: RecordingError where the recording is missing, cut off or lacks a topic; it names the topics that are there.
     """
     path = Path(path)
     with open_recording(path) as reader:
-        chosen = dict(cameras) if cameras is not None else _find_cameras(reader, path)
+        chosen = _with_camera_infos(reader, cameras) if cameras else _find_cameras(reader, path)
         _check_topics(reader, path, chosen)
         buffer = FrameBuffer(seconds=_FOREVER, rate_hz=rate_hz, max_bytes=sys.maxsize, max_depth_skew=max_depth_skew)
         poses = TransformBuffer(seconds=_FOREVER)
@@ -73,7 +79,8 @@ def open_recording(path: Path) -> Iterator[AnyReader]:
     from rosbags.typesys import Stores, get_typestore
 
     if not path.exists():
-        raise RecordingError(f"{path} does not exist; expected a rosbag2 folder, or an .mcap or .db3 file")
+        raise RecordingError(f"{path} does not exist; expected {_EXPECTED}")
+    _check_is_recording(path)
     try:
         with AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
             yield reader
@@ -86,9 +93,27 @@ def open_recording(path: Path) -> Iterator[AnyReader]:
         ) from error
 
 
+def _check_is_recording(path: Path) -> None:
+    """Raises: RecordingError for a file or folder that never was a recording, or lacks the folder's metadata.yaml."""
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        parts = sorted(file.name for file in path.iterdir() if file.suffix in _SUFFIXES)
+        advice = (
+            f"give one of its files ({', '.join(parts[:_MOST_FILES])}), or write its metadata.yaml with "
+            f"`ros2 bag reindex {path}`"
+            if parts
+            else f"expected {_EXPECTED}"
+        )
+        raise RecordingError(f"{path} is a folder without metadata.yaml; it holds {_inventory(path)}; {advice}")
+    if path.is_file() and path.suffix not in _SUFFIXES:
+        raise RecordingError(f"{path} is no recording by its name; expected {_EXPECTED}")
+
+
 def _inventory(path: Path) -> str:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return ", ".join(f"{file.name} ({file.stat().st_size} bytes)" for file in files) or "no file"
+    said = [f"{file.name} ({file.stat().st_size} bytes)" for file in files[:_MOST_FILES]]
+    if len(files) > _MOST_FILES:
+        said.append(f"{len(files) - _MOST_FILES} more")
+    return ", ".join(said) or "no file"
 
 
 def _find_cameras(reader: AnyReader, path: Path) -> dict[str, CameraTopics]:
@@ -106,10 +131,26 @@ def _find_cameras(reader: AnyReader, path: Path) -> dict[str, CameraTopics]:
     return cameras
 
 
+def _with_camera_infos(reader: AnyReader, cameras: Mapping[str, CameraTopics]) -> dict[str, CameraTopics]:
+    """The cameras, with the CameraInfo that lies beside a colour topic where none is named and the recording has it."""
+    infos = {connection.topic for connection in reader.connections if connection.msgtype == _INFO_TYPE}
+    chosen = dict(cameras)
+    for name, camera in cameras.items():
+        beside = camera_info_beside(camera.color)
+        if not camera.camera_info and beside in infos:
+            chosen[name] = replace(camera, camera_info=beside)
+    return chosen
+
+
 def _check_topics(reader: AnyReader, path: Path, cameras: Mapping[str, CameraTopics]) -> None:
     there = {connection.topic: connection.msgtype for connection in reader.connections}
     for name, camera in cameras.items():
-        wanted = ((camera.color, _IMAGE_TYPES), (camera.depth, _IMAGE_TYPES), (camera.camera_info, (_INFO_TYPE,)))
+        wanted = (
+            (camera.color, _IMAGE_TYPES),
+            (camera.depth, _IMAGE_TYPES),
+            (camera.camera_info, (_INFO_TYPE,)),
+            (camera.depth_camera_info, (_INFO_TYPE,)),
+        )
         for topic, types in wanted:
             if topic and there.get(topic) not in types:
                 found = f"is {there[topic]}" if topic in there else "is not in it"
@@ -149,28 +190,31 @@ def _feed(
 def _handlers(buffer: FrameBuffer, cameras: Mapping[str, CameraTopics]) -> dict[str, list[Handler]]:
     handlers: dict[str, list[Handler]] = {}
     for name, topics in cameras.items():
-        handlers.setdefault(topics.color, []).append(_image_handler(buffer.add_color, name, topics.color))
+        frame = topics.optical_frame
+        handlers.setdefault(topics.color, []).append(_image_handler(buffer.add_color, name, topics.color, frame))
         if topics.depth:
-            handlers.setdefault(topics.depth, []).append(_image_handler(buffer.add_depth, name, topics.depth))
-        if topics.camera_info:
-            handlers.setdefault(topics.camera_info, []).append(_info_handler(buffer, name, topics))
+            handlers.setdefault(topics.depth, []).append(_image_handler(buffer.add_depth, name, topics.depth, frame))
+        for info, pictures in ((topics.camera_info, topics.color), (topics.depth_camera_info, topics.depth)):
+            if info:
+                handlers.setdefault(info, []).append(_info_handler(buffer, name, info, pictures, frame))
     return handlers
 
 
-def _image_handler(add: Callable[..., Any], camera: str, topic: str) -> Handler:
+def _image_handler(add: Callable[..., Any], camera: str, topic: str, frame: str) -> Handler:
     def handle(message: Any) -> None:
         stamp = messages.stamp_ns(message.header.stamp)
-        add(camera, stamp, messages.image_payload(message, topic), message.header.frame_id)
+        add(camera, stamp, messages.image_payload(message, topic), frame or message.header.frame_id)
 
     return handle
 
 
-def _info_handler(buffer: FrameBuffer, camera: str, topics: CameraTopics) -> Handler:
-    rectified = messages.is_rectified(topics.color)
+def _info_handler(buffer: FrameBuffer, camera: str, topic: str, pictures: str, frame: str) -> Handler:
+    rectified = messages.is_rectified(pictures)
 
     def handle(message: Any) -> None:
-        intrinsics = messages.intrinsics_from_info(message, topics.camera_info, rectified)
-        buffer.add_camera_info(camera, messages.stamp_ns(message.header.stamp), intrinsics, message.header.frame_id)
+        intrinsics = messages.intrinsics_from_info(message, topic, rectified)
+        stamp = messages.stamp_ns(message.header.stamp)
+        buffer.add_camera_info(camera, stamp, intrinsics, frame or message.header.frame_id)
 
     return handle
 

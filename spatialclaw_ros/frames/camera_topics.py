@@ -10,11 +10,29 @@ _TRANSPORTS = ("/compressedDepth", "/compressed")
 
 @dataclass(frozen=True)
 class CameraTopics:
-    """The topics of one camera; "" where it has none. color and depth may be raw or compressed."""
+    """The topics of one camera; "" where it has none. color and depth may be raw or compressed.
+
+    depth_camera_info: of depth that is not registered to colour. optical_frame: used instead of the messages' frame id.
+    """
 
     color: str
     depth: str = ""
     camera_info: str = ""
+    depth_camera_info: str = ""
+    optical_frame: str = ""
+
+
+def camera_info_beside(color: str) -> str:
+    """Where image_transport's custom has the CameraInfo of a colour topic: `camera_info` in the same namespace."""
+    namespace, slash, _ = without_transport(color).rpartition("/")
+    return f"{namespace}{slash}camera_info"
+
+
+def without_transport(topic: str) -> str:
+    """An image topic's name without image_transport's suffix for compressed pictures."""
+    for transport in _TRANSPORTS:
+        topic = topic.removesuffix(transport)
+    return topic
 
 
 def find_cameras(encodings: Mapping[str, str], info_topics: Iterable[str]) -> dict[str, CameraTopics]:
@@ -40,16 +58,10 @@ def is_depth(topic: str, encoding: str) -> bool:
     return encoding in ("mono16", "png") and "depth" in topic
 
 
-def _base(topic: str) -> str:
-    for transport in _TRANSPORTS:
-        topic = topic.removesuffix(transport)
-    return topic
-
-
 def _one_transport(topics: Iterable[str]) -> list[str]:
     chosen: dict[str, str] = {}
     for topic in sorted(topics, key=len):
-        chosen.setdefault(_base(topic), topic)
+        chosen.setdefault(without_transport(topic), topic)
     return sorted(chosen.values())
 
 
@@ -57,10 +69,10 @@ def _camera_names(topics: list[str]) -> dict[str, str]:
     firsts = [topic.strip("/").split("/")[0] for topic in topics]
     names = {}
     for topic, first in zip(topics, firsts, strict=True):
-        parts = _base(topic).strip("/").split("/")
+        parts = without_transport(topic).strip("/").split("/")
         names[topic] = first if firsts.count(first) == 1 else "_".join(parts[:-1]) or first
     unique = len(set(names.values())) == len(names)
-    return names if unique else {topic: _base(topic).strip("/").replace("/", "_") for topic in topics}
+    return names if unique else {topic: without_transport(topic).strip("/").replace("/", "_") for topic in topics}
 
 
 def _common(first: str, second: str) -> int:

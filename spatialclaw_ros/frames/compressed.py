@@ -45,7 +45,7 @@ def read_header(data: memoryview, source: str = "") -> CompressedHeader:
         return _jpeg_header(data, name)
     raise CompressedDataError(
         f"{name}: {data.nbytes} bytes that start with {head.hex(' ') or 'nothing'}; expected a JPEG (ff d8) or PNG "
-        f"(89 50 4e 47) file. Is the topic's transport a compressed image?"
+        f"(89 50 4e 47) file, whatever its name or format field says"
     )
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spatialclaw_ros.frames.camera import Intrinsics
 from spatialclaw_ros.frames.decode import decode_color, decode_depth
@@ -52,7 +53,7 @@ class Frame:
         cls,
         color: str | Path,
         depth: str | Path | None = None,
-        intrinsics: Intrinsics | None = None,
+        intrinsics: Intrinsics | ArrayLike | None = None,
         pose: np.ndarray | None = None,
         stamp: int = 0,
         camera: str = "camera",

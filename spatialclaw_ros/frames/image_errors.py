@@ -39,9 +39,9 @@ class CompressedDataError(ImageError):
 class DepthSizeError(ImageError):
     """A depth image has another size than the colour image that it belongs to."""
 
-    def __init__(self, depth_size: tuple[int, int], color_size: tuple[int, int], source: str) -> None:
+    def __init__(self, depth_size: tuple[int, int], color_size: tuple[int, int], source: str, hint: str = "") -> None:
         super().__init__(
             f"{source or 'depth image'}: depth is {depth_size[0]}x{depth_size[1]}, colour is "
-            f"{color_size[0]}x{color_size[1]} pixels; expected the same size. Use the depth topic that is registered "
-            f"to colour (aligned_depth_to_color, depth_registered)."
+            f"{color_size[0]}x{color_size[1]} pixels; expected the same size. "
+            f"{hint or 'Use the depth topic registered to colour (aligned_depth_to_color, depth_registered).'}"
         )

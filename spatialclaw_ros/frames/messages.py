@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from spatialclaw_ros.errors import CameraInfoError, TransformError
 from spatialclaw_ros.frames.camera import Intrinsics
+from spatialclaw_ros.frames.camera_topics import without_transport
 from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.frames.transforms import TransformBuffer
+
+_RECTIFIED = re.compile(r"(?:^|_)rect(?:ified)?(?:_|$)")
 
 
 def stamp_ns(stamp: Any) -> int:
@@ -62,8 +66,11 @@ def intrinsics_from_info(message: Any, source: str, rectified: bool = False) -> 
 
 
 def is_rectified(topic: str) -> bool:
-    """Whether a topic's name says that its pictures are rectified (image_proc's and the drivers' custom)."""
-    return "rect" in topic.rsplit("/", 1)[-1] or "rect" in topic.removesuffix("/compressed").rsplit("/", 1)[-1]
+    """Whether a topic's name says that its pictures are rectified (image_proc's and the drivers' custom).
+
+    'rect' as a word of one of the last two parts says so: `image_rect_color`, `image_rect/compressed`, `rect/image`.
+    """
+    return any(_RECTIFIED.search(part) for part in without_transport(topic).rsplit("/", 2)[-2:])
 
 
 def add_transforms(buffer: TransformBuffer, message: Any, static: bool) -> None:

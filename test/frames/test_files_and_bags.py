@@ -65,6 +65,42 @@ def test_intrinsics_of_another_size_are_refused(files: tuple[Path, Path]) -> Non
         Frame.from_files(files[0], intrinsics=K)
 
 
+def test_camera_matrix_will_do_as_intrinsics(files: tuple[Path, Path]) -> None:
+    rows = [[58.5, 0, 32], [0, 58.0, 24], [0, 0, 1]]
+    for matrix in (rows, np.array(rows)):
+        camera = Frame.from_files(files[0], intrinsics=matrix).intrinsics
+        assert camera == Intrinsics(58.5, 58.0, 32.0, 24.0, 64, 48)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        (np.zeros((3, 3)), "fx=0"),
+        ([585.0, 585.0, 320.0, 240.0], r"shape \(4,\)"),
+        ([[1, 2], [3]], "no 3x3 numbers"),
+        (np.eye(3) * 2, "no pinhole camera"),
+        (np.full((3, 3), np.nan), "no pinhole camera"),
+        ("camera.yaml", "no 3x3 numbers"),
+    ],
+)
+def test_camera_matrix_that_is_none_is_refused(files: tuple[Path, Path], matrix: object, said: str) -> None:
+    with pytest.raises(CameraInfoError, match=rf"color\.jpg: .*{said}"):
+        Frame.from_files(files[0], intrinsics=matrix)
+
+
+def test_errors_of_files_do_not_speak_of_topics(files: tuple[Path, Path], tmp_path: Path, jpeg: bytes) -> None:
+    messages_ = []
+    (tmp_path / "text.png").write_bytes(b"hello")
+    cv2.imwrite(str(tmp_path / "color.png"), np.zeros((48, 64, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "small.png"), np.ones((24, 32), np.uint16))
+    for color, depth in (("text.png", None), ("color.jpg", "color.png"), ("color.jpg", "small.png")):
+        with pytest.raises(ImageError) as caught:
+            Frame.from_files(tmp_path / color, None if depth is None else tmp_path / depth)
+        messages_.append(str(caught.value))
+    assert not [message for message in messages_ if "topic" in message or "transport" in message or "Remap" in message]
+    assert "3 channels of 8 bits; expected a PNG with one channel of 16 bits" in messages_[1]
+
+
 def test_nan_pose_is_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(TransformError, match="finite"):
         Frame.from_files(files[0], pose=np.full((4, 4), np.nan))
@@ -161,6 +197,20 @@ def test_missing_recording_is_named(tmp_path: Path) -> None:
         frames_from_bag(tmp_path)
 
 
+def test_what_never_was_a_recording_is_told_without_advice_to_repair_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("hello")
+    for path in (tmp_path / "README.md", tmp_path):
+        with pytest.raises(RecordingError, match=r"expected a rosbag2 folder \(metadata\.yaml beside") as caught:
+            frames_from_bag(path)
+        assert "recover" not in str(caught.value) and "reindex" not in str(caught.value)
+
+
+def test_folder_with_recordings_but_without_metadata_names_them(tmp_path: Path) -> None:
+    (tmp_path / "drive_0.mcap").write_bytes(b"x")
+    with pytest.raises(RecordingError, match=r"give one of its files \(drive_0\.mcap\).*ros2 bag reindex"):
+        frames_from_bag(tmp_path)
+
+
 @pytest.fixture(params=["mcap", "sqlite3"])
 def make_bag(request: pytest.FixtureRequest, tmp_path: Path):
     """make_bag([(topic, message), ...]): a recording in either storage, one message a millisecond."""
@@ -213,6 +263,16 @@ def test_raw_topics_are_found_and_paired_in_either_storage(make_bag) -> None:
     assert snapshot[0].pose is None and any("no transform" in note for note in snapshot[0].notes)
 
 
+def test_named_cameras_take_the_camera_info_beside_them_and_their_optical_frame(make_bag) -> None:
+    color = _image(make_bag.types, 1, "rgb8", np.zeros((480, 640, 3), np.uint8), "wrong")
+    info = _camera_info(make_bag.types)
+    path = make_bag([("/head/image", color), ("/head/camera_info", info), ("/rear/image", color)])
+    cameras = {"front": CameraTopics("/head/image", optical_frame="head_optical")}
+    snapshot = frames_from_bag(path, cameras)
+    assert snapshot.cameras == ("front",) and snapshot[0].optical_frame == "head_optical"
+    assert snapshot[0].intrinsics.fx == 500
+
+
 def test_recording_without_pictures_names_its_topics(make_bag) -> None:
     depth = _image(make_bag.types, 1, "16UC1", np.ones((4, 4), np.uint16))
     with pytest.raises(RecordingError, match=r"no colour image topic; its topics: /depth \(sensor_msgs/msg/Image, 1\)"):
@@ -263,6 +323,23 @@ def test_camera_info_gives_k_with_distortion_or_p_without(types: dict) -> None:
     assert (raw.fx, raw.fy, raw.cx, raw.cy, raw.distortion[0]) == (500, 510, 320, 240, 0.1)
     rectified = messages.intrinsics_from_info(_camera_info(types), "/info", rectified=True)
     assert (rectified.fx, rectified.fy, rectified.cx, rectified.cy, rectified.distortion) == (480, 490, 310, 230, ())
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified"),
+    [
+        ("/camera/image_rect", True),
+        ("/camera/image_rect_color/compressed", True),
+        ("/depth/image_rect_raw/compressedDepth", True),
+        ("/zed/rgb/rect/image", True),
+        ("/camera/image_raw", False),
+        ("/cam/direct", False),
+        ("/cam/direct/compressed", False),
+        ("/director/image", False),
+    ],
+)
+def test_rect_counts_as_a_word_of_a_topics_name(topic: str, rectified: bool) -> None:
+    assert messages.is_rectified(topic) is rectified
 
 
 def test_camera_info_region_and_binning_are_applied(types: dict) -> None:
