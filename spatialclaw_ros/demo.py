@@ -37,6 +37,25 @@ STOP_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
+class AgentNode:
+    """The agent node's process, and the file of what it says."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """What goes wrong inside names this log, and whether the node has ended."""
+        try:
+            yield
+        except SpatialClawError as error:
+            code = self.process.poll()
+            ended = "" if code is None else f"the agent node ended with exit code {code}; "
+            error.args = (f"{ended}{error}; see {self.log}",)
+            raise
+
+
+@dataclass(frozen=True)
 class Asked:
     """One question of the demo and what came back."""
 
@@ -49,7 +68,7 @@ def run_demo(out: Path, seed: int, console: Console) -> int:
     """Generate, replay, ask, compare, report. Returns 0 only when every answer is right.
 
     out: the folder for the recording, the node's log and traces, and report.html.
-    Raises: SpatialClawError when a part does not come up, naming the log to read.
+    Raises: SpatialClawError when a part does not come up, naming the logs to read.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -58,8 +77,9 @@ def run_demo(out: Path, seed: int, console: Console) -> int:
         with _agent_node(out) as node:
             recording = _make_recording(out, seed, console)
             questions = _pick(load_questions(recording.questions))
-            _replay(recording, out, console)
-            asked = _ask(questions, node, console)
+            with node.blamed():
+                _replay(recording, out, console)
+                asked = _ask(questions, node, console)
     report = write_report(
         [ReportItem(each.result, truth_text(each.question.answer), each.verdict.right) for each in asked],
         out / "report.html",
@@ -83,7 +103,7 @@ def _pick(questions: Sequence[Question]) -> list[Question]:
 
 
 @contextlib.contextmanager
-def _agent_node(out: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _agent_node(out: Path) -> Iterator[AgentNode]:
     """The agent node in a process of its own, ended with SIGTERM."""
     traces = out / "traces"
     shutil.rmtree(traces, ignore_errors=True)
@@ -96,10 +116,11 @@ def _agent_node(out: Path) -> Iterator[subprocess.Popen[bytes]]:
     }
     arguments = [part for name, value in settings.items() for part in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "spatialclaw_ros.ros.main", "--ros-args", *arguments]
-    with (out / "agent_node.log").open("wb") as log:
-        node = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+    log = out / "agent_node.log"
+    with log.open("wb") as file:
+        node = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
         try:
-            yield node
+            yield AgentNode(node, log)
         finally:
             node.terminate()
             try:
@@ -121,19 +142,19 @@ def _replay(recording: RoomRecording, out: Path, console: Console) -> None:
         except subprocess.TimeoutExpired:
             raise SpatialClawError(f"the replay did not end within {REPLAY_TIMEOUT:g} s; see {log}") from None
     if code:
-        raise SpatialClawError(f"the replay failed with exit code {code}; see {log} and {out / 'agent_node.log'}")
+        raise SpatialClawError(f"the replay failed with exit code {code}; see {log}")
     console.print("Replayed to the agent node")
 
 
-def _ask(questions: Sequence[Question], node: subprocess.Popen[bytes], console: Console) -> list[Asked]:
+def _ask(questions: Sequence[Question], node: AgentNode, console: Console) -> list[Asked]:
     from spatialclaw_ros.ros.client import QueryClient
 
     asked = []
     with QueryClient("/spatialclaw") as client:
         client.wait_for_server(READY_TIMEOUT)
         for question in questions:
-            if node.poll() is not None:
-                raise SpatialClawError(f"the agent node ended with exit code {node.returncode}; see agent_node.log")
+            if node.process.poll() is not None:
+                raise SpatialClawError("no further question can be asked")
             truth = question.answer
             query = Query(question.question, answer_type(truth), choices=truth.choices, time_limit=GOAL_TIMEOUT)
             console.print()
