@@ -12,6 +12,7 @@ from spatialclaw_ros.agent.quoted import quoted
 from spatialclaw_ros.agent.records import AnswerType, ObjectAnswer
 from spatialclaw_ros.agent.refusal import AnswerRefused
 from spatialclaw_ros.errors import TransformError
+from spatialclaw_ros.frames.rotations import quaternion_from, rotation_from
 
 if TYPE_CHECKING:
     from spatialclaw_ros.agent.answers import AnswerContext
@@ -75,8 +76,8 @@ def _object(entry: Any, number: int, frame: Any, context: AnswerContext, stamp: 
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
         raise AnswerRefused(f"{where}.score is {quoted(score)}; expected a number from 0 to 1.")
     centre = _moved(pose, position, f"{where}.position")
-    turned = quaternion_from(pose[:3, :3] @ rotation_from(orientation))
-    return ObjectAnswer(_label(entry.get("label")), _tuple3(centre), _tuple3(size), turned, float(score))
+    x, y, z, w = quaternion_from(pose[:3, :3] @ rotation_from(orientation)).tolist()
+    return ObjectAnswer(_label(entry.get("label")), _tuple3(centre), _tuple3(size), (x, y, z, w), float(score))
 
 
 def _to_target(frame: Any, context: AnswerContext, stamp: int) -> np.ndarray:
@@ -137,34 +138,3 @@ def _quaternion(value: Any, where: str) -> np.ndarray:
     if not math.isfinite(length) or abs(length - 1) > 0.01:
         raise AnswerRefused(f"{where}.orientation is {quoted(value)}; expected a unit quaternion (x, y, z, w).")
     return numbers / length
-
-
-def rotation_from(quaternion: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation of a unit quaternion (x, y, z, w)."""
-    x, y, z, w = quaternion
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion_from(rotation: np.ndarray) -> tuple[float, float, float, float]:
-    """Unit quaternion (x, y, z, w), w >= 0, of a (3, 3) rotation.
-
-    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix", 2000 (largest eigenvector).
-    """
-    r = rotation
-    symmetric = np.array(
-        [
-            [r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2], r[2, 1] - r[1, 2]],
-            [r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2], r[0, 2] - r[2, 0]],
-            [r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1], r[0, 0] + r[1, 1] + r[2, 2]],
-        ]
-    )
-    quaternion = np.linalg.eigh(symmetric)[1][:, -1]
-    x, y, z, w = (quaternion if quaternion[3] >= 0 else -quaternion).tolist()
-    return x, y, z, w

@@ -14,6 +14,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from spatialclaw_ros.frames.camera import Intrinsics
+from spatialclaw_ros.frames.rotations import quaternion_from
 
 COLOR_TOPIC = "/camera/color/image_raw/compressed"
 DEPTH_TOPIC = "/camera/depth/image_raw/compressed"
@@ -132,7 +133,7 @@ class BagWriter:
         )
 
     def _quaternion(self, pose: np.ndarray) -> Any:
-        return self._types["geometry_msgs/msg/Quaternion"](*quaternion_xyzw(pose[:3, :3]))
+        return self._types["geometry_msgs/msg/Quaternion"](*quaternion_from(pose[:3, :3]).tolist())
 
     def _odometry(self, here: StampedPose, parent: str, child: str, linear: np.ndarray, angular: np.ndarray) -> Any:
         types = self._types
@@ -175,37 +176,13 @@ def depth_in_millimetres(depth: np.ndarray) -> np.ndarray:
     return np.where((millimetres < 0.5) | (millimetres > 65534), 0, millimetres + 0.5).astype(np.uint16)
 
 
-def quaternion_xyzw(matrix: np.ndarray) -> tuple[float, float, float, float]:
-    """Unit quaternion of a (3, 3) rotation, w >= 0. Source: Shepperd 1978, branch of the largest component."""
-    m = matrix
-    squares = np.array(
-        [
-            1 + m[0, 0] - m[1, 1] - m[2, 2],
-            1 - m[0, 0] + m[1, 1] - m[2, 2],
-            1 - m[0, 0] - m[1, 1] + m[2, 2],
-            1 + m[0, 0] + m[1, 1] + m[2, 2],
-        ]
-    )
-    largest = int(np.argmax(squares))
-    rows = np.array(
-        [
-            [squares[0], m[1, 0] + m[0, 1], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
-            [m[1, 0] + m[0, 1], squares[1], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
-            [m[0, 2] + m[2, 0], m[2, 1] + m[1, 2], squares[2], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], squares[3]],
-        ]
-    )
-    x, y, z, w = (float(v) for v in rows[largest] / np.linalg.norm(rows[largest]))
-    return (x, y, z, w) if w >= 0 else (-x, -y, -z, -w)
-
-
 def _twist(before: StampedPose, after: StampedPose) -> tuple[np.ndarray, np.ndarray]:
     """Linear (3,) m/s and angular (3,) rad/s velocity between two poses, in the first one's frame."""
     seconds = (after.stamp - before.stamp) * 1e-9
     if seconds <= 0:
         return np.zeros(3), np.zeros(3)
     step = np.linalg.inv(before.pose) @ after.pose
-    x, y, z, w = quaternion_xyzw(step[:3, :3])
+    x, y, z, w = quaternion_from(step[:3, :3]).tolist()
     axis = np.array([x, y, z])
     sine = np.linalg.norm(axis)
     angle = 2.0 * np.arctan2(sine, w)

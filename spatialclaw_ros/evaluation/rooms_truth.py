@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from spatialclaw_ros.evaluation.bag import quaternion_xyzw
 from spatialclaw_ros.evaluation.rooms_camera import CameraPath
 from spatialclaw_ros.evaluation.rooms_objects import Room, RoomObject
+from spatialclaw_ros.frames.rotations import quaternion_from
 
 if TYPE_CHECKING:
     from spatialclaw_ros.evaluation.rooms_recording import RoomSettings
@@ -43,7 +43,7 @@ def save_truth(generator: int, settings: RoomSettings, room: Room, path: CameraP
             "rate_hz": settings.rate_hz,
             "start_stamp": settings.stamp(0.0),
             "trajectory": [
-                _numbers((*pose[:3, 3], *quaternion_xyzw(pose[:3, :3]))) for pose in map(path.camera, settings.times)
+                _numbers((*pose[:3, 3], *quaternion_from(pose[:3, :3]))) for pose in map(path.camera, settings.times)
             ],
         },
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from spatialclaw_ros.frames.rotations import quaternion_from, rotation_from
+
 MAX_GAP_NS = 1_000_000_000
 """Two samples further apart than this are not interpolated between: what the robot did meanwhile is unknown."""
 
@@ -106,36 +108,16 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
 
 def to_matrices(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
     """(M, 4, 4) of translations (M, 3) and quaternions xyzw (M, 4), which are normalised first."""
-    x, y, z, w = (quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)).T
     matrices = np.zeros((len(translation), 4, 4))
-    matrices[:, 0, :3] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], axis=1)
-    matrices[:, 1, :3] = np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], axis=1)
-    matrices[:, 2, :3] = np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], axis=1)
+    matrices[:, :3, :3] = rotation_from(quaternion)
     matrices[:, :3, 3] = translation
     matrices[:, 3, 3] = 1.0
     return matrices
 
 
 def to_rows(matrices: np.ndarray) -> np.ndarray:
-    """(M, 7) translation and unit quaternion xyzw of transforms (M, 4, 4).
-
-    Source: I. Bar-Itzhack, New method for extracting the quaternion from a rotation matrix (2000): the eigenvector of
-    the largest eigenvalue; it needs no case by case and forgives rounding.
-    """
-    r = matrices[:, :3, :3]
-    k = np.zeros((len(matrices), 4, 4))
-    k[:, 0, 0] = r[:, 0, 0] - r[:, 1, 1] - r[:, 2, 2]
-    k[:, 1, 1] = r[:, 1, 1] - r[:, 0, 0] - r[:, 2, 2]
-    k[:, 2, 2] = r[:, 2, 2] - r[:, 0, 0] - r[:, 1, 1]
-    k[:, 3, 3] = r[:, 0, 0] + r[:, 1, 1] + r[:, 2, 2]
-    k[:, 0, 1] = k[:, 1, 0] = r[:, 0, 1] + r[:, 1, 0]
-    k[:, 0, 2] = k[:, 2, 0] = r[:, 0, 2] + r[:, 2, 0]
-    k[:, 1, 2] = k[:, 2, 1] = r[:, 1, 2] + r[:, 2, 1]
-    k[:, 0, 3] = k[:, 3, 0] = r[:, 2, 1] - r[:, 1, 2]
-    k[:, 1, 3] = k[:, 3, 1] = r[:, 0, 2] - r[:, 2, 0]
-    k[:, 2, 3] = k[:, 3, 2] = r[:, 1, 0] - r[:, 0, 1]
-    _, vectors = np.linalg.eigh(k)
-    return np.concatenate([matrices[:, :3, 3], vectors[:, :, -1]], axis=1)
+    """(M, 7) translation and unit quaternion xyzw of transforms (M, 4, 4)."""
+    return np.concatenate([matrices[:, :3, 3], quaternion_from(matrices[:, :3, :3])], axis=1)
 
 
 def _seconds(nanoseconds: int) -> str:

@@ -11,9 +11,9 @@ from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesisWithPose
 from visualization_msgs.msg import Marker, MarkerArray
 
-from spatialclaw_ros.agent.places import quaternion_from, rotation_from
 from spatialclaw_ros.agent.records import Answer, ObjectAnswer
 from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.frames.rotations import quaternion_from, rotation_from
 from spatialclaw_ros.ros.conversions import pose_message, wire_text
 
 _OBJECT = ColorRGBA(r=0.15, g=0.55, b=0.9, a=0.5)
@@ -96,8 +96,8 @@ def _text(namespace: str, text: str, place: Place) -> Marker:
 
 def _moved_object(found: ObjectAnswer, to_fixed: np.ndarray) -> ObjectAnswer:
     centre = to_fixed[:3, :3] @ np.array(found.position) + to_fixed[:3, 3]
-    turned = quaternion_from(to_fixed[:3, :3] @ rotation_from(np.array(found.orientation)))
-    return ObjectAnswer(found.label, _numbers(centre), found.size, turned, found.score)
+    x, y, z, w = quaternion_from(to_fixed[:3, :3] @ rotation_from(np.array(found.orientation))).tolist()
+    return ObjectAnswer(found.label, _numbers(centre), found.size, (x, y, z, w), found.score)
 
 
 def _point(place: Place) -> Point:

@@ -15,6 +15,7 @@ from rclpy.time import Time
 
 from spatialclaw_ros.errors import TransformError
 from spatialclaw_ros.frames.poses import FoundPose
+from spatialclaw_ros.frames.rotations import rotation_from
 from spatialclaw_ros.frames.transforms import TransformBuffer
 
 
@@ -73,16 +74,10 @@ def make_transforms(node: Node, seconds: float) -> TransformBuffer:
 
 def matrix_of(translation: Sequence[float], quaternion_xyzw: Sequence[float]) -> np.ndarray:
     """(4, 4) float64 of a translation in metres and a unit quaternion. Raises: TransformError where not finite."""
-    x, y, z, w = quaternion_xyzw
-    norm = float(np.sqrt(x * x + y * y + z * z + w * w))
+    norm = float(np.linalg.norm(quaternion_xyzw))
     if not np.isfinite(norm) or norm == 0.0 or not np.isfinite(translation).all():
         raise TransformError(f"transform {[*translation, *quaternion_xyzw]} is not finite")
-    x, y, z, w = x / norm, y / norm, z / norm, w / norm
     matrix = np.eye(4)
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
+    matrix[:3, :3] = rotation_from(np.array(quaternion_xyzw))
     matrix[:3, 3] = translation
     return matrix

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 
-import numpy as np
 import pytest
 from agent.loop_fakes import frames
 
 from spatialclaw_ros.agent.answers import AnswerContext, validate_answer
-from spatialclaw_ros.agent.places import quaternion_from, rotation_from
 from spatialclaw_ros.agent.records import Answer, AnswerType, EvidenceFrame
 from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.agent.refusal import AnswerRefused
@@ -216,10 +214,3 @@ def test_an_open_type_is_told_by_what_was_given(raw: dict, answer_type: AnswerTy
 def test_a_number_may_come_with_a_place() -> None:
     answer = check(answer_type=AnswerType.NUMBER, value=1.0, point=[0, 0, 1], frame="odom")
     assert (answer.number, answer.point) == (1.0, (0.0, 0.0, 1.0))
-
-
-def test_quaternions_and_rotations_are_each_others_inverse() -> None:
-    rng = np.random.default_rng(0)
-    for quaternion in rng.normal(size=(20, 4)):
-        quaternion *= np.sign(quaternion[3]) / np.linalg.norm(quaternion)
-        assert quaternion_from(rotation_from(quaternion)) == pytest.approx(tuple(quaternion))

@@ -1,4 +1,4 @@
-"""The bag writer's numbers: quaternions, millimetres, twists."""
+"""The bag writer's numbers: millimetres, twists."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
-from spatialclaw_ros.evaluation.bag import BagWriter, StampedPose, depth_in_millimetres, quaternion_xyzw
+from spatialclaw_ros.evaluation.bag import BagWriter, StampedPose, depth_in_millimetres
 from spatialclaw_ros.frames.camera import Intrinsics
-
-UNIT = st.floats(-1, 1)
-
-
-@given(st.tuples(UNIT, UNIT, UNIT, UNIT).filter(lambda q: np.linalg.norm(q) > 0.1))
-def test_quaternion_of_a_rotation_gives_it_back(xyzw: tuple[float, float, float, float]) -> None:
-    matrix = Rotation.from_quat(xyzw).as_matrix()
-    quaternion = quaternion_xyzw(matrix)
-    assert np.linalg.norm(quaternion) == pytest.approx(1.0)
-    assert quaternion[3] >= 0
-    assert np.allclose(Rotation.from_quat(quaternion).as_matrix(), matrix, atol=1e-9)
 
 
 def test_unknown_and_far_depth_is_zero_millimetres() -> None:
