@@ -41,6 +41,7 @@ EXTRAS = {
         "mypy>=1.13",
         "types-PyYAML>=6",
     ],
+    "cloud": ["open3d>=0.18"],  # for cells that import it; 1.3 GB, and needs libusb and libGL from the system
 }
 
 # Named one by one: setuptools knows ** in package_data from 62.3 on.
