@@ -107,7 +107,8 @@ def test_failed_cell_ends_with_its_error():
     [
         ("LookupError: frame 7 has no pose: no transform from odom to cam", "frame 7 has no pose: no transform"),
         (
-            "ToolError: no frame can be reconstructed: left out for want of depth: frames 0-9. Sensor depth, a pose",
+            "spatialclaw_ros.workbench.errors.ToolError: no frame can be reconstructed: left out for want of depth: "
+            "frames 0-9. Sensor depth, a pose",
             "want of depth: frames 0-9; nothing can be measured",
         ),
     ],

@@ -21,7 +21,9 @@ NEIGHBOURS = 3
 """Frames on both sides of each sighting that are looked at where views are few."""
 
 
-_LACKING = re.compile(r"^(?:LookupError: |ToolError: (?=no frame can be reconstructed))(.*?)\.?(?: Sensor depth, .*)?$")
+_LACKING = re.compile(
+    r"^(?:LookupError: |(?:[\w.]+\.)?ToolError: (?=no frame can be reconstructed))(.*?)\.?(?: Sensor depth, .*)?$"
+)
 """How a cell, and Reconstruct, say that frames lack depth, intrinsics or a pose."""
 
 
