@@ -11,6 +11,15 @@ MIME_CELL = "application/vnd.spatialclaw.cell+json"
 PICTURE_METADATA = "spatialclaw"
 """Key in a display_data message's metadata: {"label", "frame_index", "stamp", "source", "width", "height"}."""
 
+PICTURE_TYPES = ("image/jpeg", "image/png")
+"""MIME types under which a display_data message carries a picture."""
+
+LEFT_OUT_BYTES = "left_out_bytes"
+"""Key in the content of a cell's last stream message: bytes of text that the kernel left out just before its text."""
+
+LEFT_OUT_PICTURES = "left_out_pictures"
+"""Key in the same content: pictures that the kernel did not send, beyond their number or their size."""
+
 CellStatus = Literal["ok", "error", "timeout", "interrupted", "died"]
 
 

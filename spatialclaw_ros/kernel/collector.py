@@ -9,8 +9,11 @@ import re
 from typing import Any
 
 from spatialclaw_ros.kernel.cell import (
+    LEFT_OUT_BYTES,
+    LEFT_OUT_PICTURES,
     MIME_CELL,
     PICTURE_METADATA,
+    PICTURE_TYPES,
     CellError,
     CellResult,
     CellStatus,
@@ -22,7 +25,6 @@ from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.picture_size import picture_size
 from spatialclaw_ros.kernel.text_limit import LimitedText
 
-PICTURE_TYPES = ("image/jpeg", "image/png")
 MAX_TOTAL_PICTURE_BYTES = 32 << 20
 MAX_PICTURE_SIDE = 8192
 MAX_VARIABLES = 200
@@ -33,6 +35,8 @@ MAX_ERROR = 4000
 MAX_TRACEBACK = 16_000
 MAX_ANSWER_BYTES = 1 << 20
 MAX_STAMP = 1 << 63
+MAX_COUNT = 1 << 48
+"""A kernel's word on how much it left out counts up to here."""
 _LINE = re.compile(r"^Cell line (\d{1,9})\b", re.MULTILINE)
 _COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -54,6 +58,8 @@ class CellCollector:
         """An output message of this cell."""
         content = message.content
         if message.type == "stream":
+            self._text.skip(_count(content.get(LEFT_OUT_BYTES)))
+            self._left_out += _count(content.get(LEFT_OUT_PICTURES))
             self._add_text(content.get("text"))
         elif message.type in ("display_data", "update_display_data", "execute_result"):
             data = content.get("data")
@@ -182,6 +188,10 @@ def _strings(entries: Any, count: int, longest: int = MAX_LINE) -> list[str]:
 
 def _line(text: Any, longest: int) -> str:
     return " ".join(text[: 4 * longest].split())[:longest] if isinstance(text, str) else ""
+
+
+def _count(value: Any) -> int:
+    return min(value, MAX_COUNT) if type(value) is int and value > 0 else 0
 
 
 def _whole(value: Any) -> int | None:

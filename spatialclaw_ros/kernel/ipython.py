@@ -20,6 +20,9 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+from spatialclaw_ros.kernel.output import OUTPUT, CellDisplayHook, CellDisplayPublisher
+from spatialclaw_ros.kernel.text_limit import shortened
+
 WARM_IMPORTS = (
     "numpy",
     "scipy.ndimage",
@@ -35,18 +38,27 @@ WARM_IMPORTS = (
 )
 SESSION_MODULE = "spatialclaw_ros.workbench.session"
 TRACEBACK_FRAMES = 8
-LINE_CHARACTERS = 2000
+LINE_BYTES = 2000
+MESSAGE_BYTES = 3000
+NAME_CHARACTERS = 200
 
 
 class CellShell(ZMQInteractiveShell):
     """A shell whose tracebacks are plain text, cut to the cell's own frames and the innermost one."""
+
+    displayhook_class = Type(CellDisplayHook)
+    display_pub_class = Type(CellDisplayPublisher)
+    last_error: dict[str, Any] = {}
+    """Name, message and traceback of the last exception, as the reply to its cell reports it."""
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Report the exception being handled. IPython's own formatting takes tens of milliseconds."""
         kind, value, trace = exc_tuple or sys.exc_info()
         if kind is None or value is None:
             return
-        self._showtraceback(kind, value, _plain_traceback(value, trace))
+        lines, message = _plain_traceback(value, trace), _message(value)
+        self.last_error = {"ename": kind.__name__[:NAME_CHARACTERS], "evalue": message, "traceback": lines}
+        self._showtraceback(kind, message, lines)
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         self.showtraceback()
@@ -70,7 +82,14 @@ def _plain_traceback(error: BaseException, trace: Any) -> list[str]:
         lines.append("".join(traceback.format_exception_only(type(error), error)).rstrip())
     except Exception:  # the exception's own __str__ failed; its type still says something
         lines.append(type(error).__name__)
-    return [line[:LINE_CHARACTERS] for line in lines]
+    return [shortened(line, LINE_BYTES) for line in lines]
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return shortened(str(error), MESSAGE_BYTES)
+    except Exception:  # the exception's own __str__ failed
+        return ""
 
 
 def _is_cell(filename: str) -> bool:
@@ -78,9 +97,32 @@ def _is_cell(filename: str) -> bool:
 
 
 class CellKernel(IPythonKernel):
-    """The kernel object: interrupts go to this process alone."""
+    """The kernel object: output within limits, interrupts to this process alone."""
 
     shell_class = Type(CellShell)
+
+    async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run a cell; its reply and its last piece of text are short, whatever the cell did."""
+        OUTPUT.start_cell()
+        shell, session = self.shell, self.session
+        assert shell is not None and session is not None  # made with the kernel
+        shell.last_error = {}
+        try:
+            reply = await super().do_execute(*args, **kwargs)
+        except Exception:
+            if not shell.last_error:
+                raise
+            # the exception's own __str__ failed; the shell has reported it by its type
+            reply = {"status": "error", "execution_count": shell.execution_count - 1, "user_expressions": {}}
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the cell is over: its interrupt must not hit what reports it
+        reply["payload"] = []  # for a notebook's pager; nobody reads it
+        if reply["status"] == "error":
+            reply.update(shell.last_error)
+        rest = OUTPUT.end_cell()
+        if rest is not None:
+            parent = self.get_parent("shell")
+            session.send(self.iopub_socket, "stream", rest, parent=parent, ident=b"stream.stdout")
+        return reply
 
     def _send_interrupt_children(self) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -139,6 +181,7 @@ def _welcomes() -> bool:
 def start_kernel(orders: dict[str, Any], on_ready: Callable[[], None]) -> None:
     """Serve cells until killed. `on_ready` is called when the sockets listen and the imports are done."""
     asyncio.set_event_loop(asyncio.new_event_loop())
+    OUTPUT.set_limits(**orders["output"])
     app = CellKernelApp.instance(config=_settings(orders["connection"]))
     app.initialize([])
     _warm_up(app)
@@ -154,6 +197,7 @@ def _settings(connection: dict[str, Any]) -> Config:
         config.IPKernelApp[f"{name}_port"] = connection[f"{name}_port"]
     config.Session.key = connection["key"].encode()
     config.Session.signature_scheme = connection["signature_scheme"]
+    config.IPKernelApp.outstream_class = "spatialclaw_ros.kernel.output.CellStream"
     config.IPKernelApp.quiet = True
     config.IPKernelApp.capture_fd_output = False
     config.IPKernelApp.log_level = 50

@@ -177,6 +177,7 @@ class SandboxedProcess:
             "search": list(self.tree.search),
             "entries": list(self.tree.entries),
             "limits": self._limits() if isolated else {},
+            "output": self._output_limits(),
             "landlock": self._landlock_rules(),
             "seccomp": self._filter() if isolated else "",
             "connection": connection,
@@ -195,6 +196,15 @@ class SandboxedProcess:
         if os.getuid() != 0 and self.level == "bwrap":  # elsewhere it counts the user's whole session
             limits["NPROC"] = self.config.max_threads
         return limits
+
+    def _output_limits(self) -> dict[str, int]:
+        """What the kernel itself keeps a cell's output to, so that each message fits into what the host reads."""
+        largest = self.config.max_message_bytes
+        return {
+            "text_bytes": min(self.config.max_output_bytes, largest // 8),  # a character may become six in JSON
+            "pictures": self.config.max_pictures,
+            "picture_bytes": min(self.config.max_picture_bytes, largest // 2),
+        }
 
     def _landlock_rules(self) -> dict[str, list[str]] | None:
         """For Landlock alone, the allowlist of files; on top of bubblewrap, a second lock on what may be written."""

@@ -16,7 +16,7 @@ from spatialclaw_ros.kernel.channels import KernelMessage
 from spatialclaw_ros.kernel.collector import CellCollector
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.picture_size import picture_size
-from spatialclaw_ros.kernel.text_limit import LimitedText
+from spatialclaw_ros.kernel.text_limit import LimitedText, shortened
 
 CONFIG = KernelConfig(max_output_bytes=1000, max_pictures=2, max_picture_bytes=4096)
 JUNK = st.recursive(
@@ -105,6 +105,27 @@ def test_limited_text_keeps_head_and_tail_and_counts_the_rest(parts: list[str], 
     assert dropped == max(0, len(whole) - most)
     if not dropped:
         assert text == whole.decode("utf-8", "replace")
+
+
+def test_what_the_kernel_left_out_counts_with_what_the_host_cuts() -> None:
+    rest = {"text": "b" * 600, "left_out_bytes": 7000, "left_out_pictures": 3}
+    result = collect(("stream", {"text": "a" * 100}), ("stream", rest))
+    assert result.truncated_bytes == 7100 and "[... 7100 bytes left out ...]" in result.stdout
+    assert result.stdout.startswith("a" * 100 + "\n[") and result.stdout.endswith("]\n" + "b" * 500)
+    assert any("3 pictures were left out" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("claim", [-5, "many", None, True, 1.5, [1]])
+def test_odd_count_of_what_was_left_out_is_none(claim: Any) -> None:
+    result = collect(("stream", {"text": "a", "left_out_bytes": claim, "left_out_pictures": claim}))
+    assert (result.stdout, result.truncated_bytes, result.notes) == ("a", 0, ())
+
+
+@given(st.text(max_size=4000), st.integers(40, 300))
+def test_shortened_text_is_whole_or_says_what_it_lacks(text: str, most: int) -> None:
+    short = shortened(text, most)
+    assert short == text.encode("utf-8", "replace").decode() or "bytes left out" in short
+    assert len(short) <= most + 60
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,10 @@ def test_files_beyond_the_scratch_size_are_refused_or_end_the_kernel(fresh: Kern
 
 
 def test_message_beyond_its_size_ends_the_kernel_not_the_host(fresh: KernelSession) -> None:
-    code = "from IPython.display import publish_display_data\npublish_display_data({'text/plain': 'x' * (40 << 20)})"
+    code = (  # past what the kernel itself keeps to
+        "k = get_ipython().kernel; content = {'name': 'stdout', 'text': 'x' * (40 << 20)}\n"
+        "k.session.send(k.iopub_socket, 'stream', content, parent=k.get_parent('shell'))"
+    )
     result = fresh.execute(code, 30.0)
     assert result.status == "died" and len(result.stdout) < 1000
 
