@@ -7,17 +7,20 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from PIL import Image
 
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.workbench.errors import ToolError
 
 NANOSECONDS = 1_000_000_000
+READ_ONLY = "a frame is read-only; pixels = np.array(item) is a copy to write to"
 
 
-class FrameImage(Image.Image):
-    """One camera frame: a PIL image (RGB; crop, resize, convert, copy, ... return plain PIL images); np.asarray(item)
-    is (H, W, 3) uint8.
+class FrameImage(NDArrayOperatorsMixin, Image.Image):
+    """One camera frame: a PIL image (RGB; size is (width, height); crop, resize, convert, copy, ... return plain PIL
+    images), and read like an array (H, W, 3) uint8: item.shape, item.mean(axis=0), item[10:20, 30], item / 255.0.
+    OpenCV takes arrays only: give cv2 functions np.asarray(item); np.array(item) is a copy to write to.
 
     frame_index: int, unique over all cameras, the key of Reconstruction and masks. stamp: float seconds of ROS time;
     stamp_ns: the same, exact, int nanoseconds. camera: name.
@@ -113,8 +116,37 @@ class FrameImage(Image.Image):
     def _repr_jpeg_(self) -> None:
         """See _repr_png_."""
 
-    def __eq__(self, other: object) -> bool:
+    def __getattr__(self, name: str) -> Any:
+        """What an array has and a PIL image lacks: shape, ndim, dtype, mean, astype, ..."""
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"a frame has no attribute {name!r}; it is a PIL image, np.asarray(item) is its array")
+        return getattr(np.asarray(self), name)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (), **kwargs: Any) -> Any:
+        if any(isinstance(target, FrameImage) for target in out):
+            raise ToolError(READ_ONLY)
+        arrays = [np.asarray(given) if isinstance(given, FrameImage) else given for given in inputs]
+        return getattr(ufunc, method)(*arrays, **({"out": out} if out else {}), **kwargs)
+
+    def __len__(self) -> int:
+        return self.height
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.asarray(self)[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise ToolError(READ_ONLY)
+
+    def __eq__(self, other: object) -> Any:
+        """Pixel by pixel against numbers and arrays; otherwise, as in lists of frames, whether it is the same one."""
+        if isinstance(other, (np.ndarray, np.generic, int, float)):
+            return np.asarray(self) == other
         return self is other
+
+    def __ne__(self, other: object) -> Any:
+        if isinstance(other, (np.ndarray, np.generic, int, float)):
+            return np.asarray(self) != other
+        return self is not other
 
     __hash__ = object.__hash__
 

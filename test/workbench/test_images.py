@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from spatialclaw_ros.workbench.errors import ToolError
+
 
 def test_item_is_a_pil_image_and_an_array(bench, room_frames):
     item = bench.value("InputImages[2]")
@@ -33,6 +35,51 @@ def test_array_of_an_item_cannot_change_the_frame(bench):
     pixels = np.asarray(bench.value("InputImages[0]"))
     with pytest.raises(ValueError, match="read-only"):
         pixels[:] = 0
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "x.shape", "x.ndim", "x.dtype", "x.mean()", "x.mean(axis=(0, 1))", "x.astype(np.float32)", "x[0, 0]",
+        "x[10:20, 5:9, 0]", "x[x[..., 0] > 150]", "x / 255.", "1 - x / 255.", "x - np.asarray(x)", "x // 2 + x // 2",
+        "x > 100", "x == 205", "x != np.uint8(205)", "-x", "np.mean(x)", "np.sqrt(x)", "np.add.reduce(x, axis=2)",
+        "np.stack([x, x])", "x.reshape(-1, 3)", "len(x)", "x.max()", "np.where(x > 9, x, 0)", "list(x)[3]",
+    ],
+)  # fmt: skip
+def test_item_reads_like_its_array(bench, expression):
+    got = eval(expression, bench.namespace, {"x": bench.value("InputImages[1]")})
+    wanted = eval(expression, bench.namespace, {"x": np.asarray(bench.value("InputImages[1]"))})
+    assert np.asarray(got).dtype == np.asarray(wanted).dtype
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_item_that_was_drawn_on_reads_as_drawn(bench):
+    item = bench.value("InputImages[1]")
+    ImageDraw.Draw(item).rectangle((0, 0, 30, 30), fill=(1, 2, 3))
+    assert item[5, 5].tolist() == [1, 2, 3] and item.shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("code", ["x[0, 0] = 1", "x += 1", "np.add(x, 1, out=x)"])
+def test_writing_to_an_item_says_how_to_get_a_copy(bench, code):
+    with pytest.raises(ToolError, match=r"np\.array\(item\)"):
+        exec(code, {**bench.namespace, "x": bench.value("InputImages[1]")})
+
+
+def test_item_stays_a_pil_image_beside_its_arithmetic(bench):
+    item = bench.value("InputImages[1]")
+    assert item.size == (160, 120) and bool(item) and item != bench.value("InputImages[2]")
+    assert item in bench.value("InputImages") and {item: 1}[item] == 1 and item is not None and (item == None) is False  # noqa: E711
+    canvas = Image.new("RGB", (200, 200))
+    canvas.paste(item, (10, 10))
+    assert canvas.getpixel((12, 12)) == tuple(item[2, 2])
+    assert item.transpose(Image.Transpose.FLIP_LEFT_RIGHT).size == (160, 120)
+    assert Image.blend(item.copy(), item, 0.5).size == item.size
+
+
+def test_unknown_attribute_of_an_item_is_refused(bench):
+    with pytest.raises(AttributeError, match=r"'nonsense'.*np\.asarray"):
+        bench.value("InputImages[0].nonsense")
+    assert not bench.value("hasattr(InputImages[0], '__array_function__')")
 
 
 def test_drawing_on_an_item_leaves_the_frame_and_is_sent_as_pixels(bench, room_frames):
