@@ -14,6 +14,8 @@ from spatialclaw_ros.workbench.measure import Box3D
 
 MAX_TEXT = 10_000
 MAX_ITEMS = 500
+MAX_CHARACTERS = 500_000
+"""Text of an answer with its lists and dicts in all: half of what the node takes."""
 
 
 class AnswerBox:
@@ -74,7 +76,10 @@ class AnswerBox:
 
     def _evidence(self, evidence: Any) -> list[int]:
         items = _listed(evidence)
-        indices = [item.frame_index if isinstance(item, FrameImage) else int(item) for item in items]
+        try:
+            indices = [item.frame_index if isinstance(item, FrameImage) else int(item) for item in items]
+        except (TypeError, ValueError, OverflowError):
+            raise ToolError(f"evidence is frame indices or items of InputImages; got {_said(evidence)}") from None
         known = set(self._bench.images.frame_indices)
         wrong = [index for index in indices if index not in known]
         if wrong:
@@ -82,32 +87,56 @@ class AnswerBox:
         return [index for index in indices if index in known]
 
 
-def _plain(value: Any) -> Any:
+class _Room:
+    """How much text an answer may still hold."""
+
+    def __init__(self) -> None:
+        self._left = MAX_CHARACTERS
+
+    def take(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise ToolError(f"the answer is larger than {MAX_CHARACTERS} characters; answer with what was asked for")
+
+
+def _plain(value: Any, room: _Room | None = None) -> Any:
     """A value as JSON data: scalars unwrapped, small arrays as lists. Raises: ToolError."""
+    room = room or _Room()
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ToolError(
-                f"the answer is {value}: a measurement failed; print the intermediate values (np.nanmedian skips "
-                "holes) and measure again"
-            )
-        return value
+    if value is None or isinstance(value, (bool, int, float)):
+        room.take(24)
+        return _checked(value)
     if isinstance(value, str):
         if not value.strip():
             raise ToolError("the answer is an empty text")
+        room.take(min(len(value), MAX_TEXT))
         return str(value)[:MAX_TEXT]
     if isinstance(value, dict) and len(value) <= MAX_ITEMS:
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        room.take(1 + sum(len(str(key)) for key in value))
+        return {str(key): _plain(entry, room) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, np.ndarray)) and len(value) <= MAX_ITEMS:
-        return [_plain(entry) for entry in value]
+        room.take(1)
+        return [_plain(entry, room) for entry in value]
     raise ToolError(
         f"an answer is text, a number, true or false, or a small list of them; got a {type(value).__name__}"
     )
+
+
+def _checked(value: Any) -> Any:
+    """A scalar that a measurement can be. Raises: ToolError for NaN, infinities and integers beyond any float."""
+    try:
+        finite = value is None or math.isfinite(value)
+    except OverflowError:
+        raise ToolError(f"the answer is an integer of {value.bit_length()} bits, beyond what a number holds") from None
+    if not finite:
+        raise ToolError(
+            f"the answer is {value}: a measurement failed; print the intermediate values (np.nanmedian skips "
+            "holes) and measure again"
+        )
+    return value
 
 
 def _listed(value: Any) -> list[Any]:
@@ -120,8 +149,8 @@ def _listed(value: Any) -> list[Any]:
 def _vector(value: Any, name: str, size: int) -> list[float]:
     try:
         array = np.asarray(value, float).ravel()
-    except (TypeError, ValueError):
-        raise ToolError(f"{name} must be {size} numbers; got {str(value)[:80]!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ToolError(f"{name} must be {size} numbers; got {_said(value)}") from None
     if array.size != size or not np.isfinite(array).all():
         raise ToolError(f"{name} must be {size} finite numbers; got {array[:8].tolist()}")
     return array.tolist()
@@ -132,11 +161,19 @@ def _number(value: Any, name: str, low: float, high: float) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise ToolError(f"{name} must be a number; got {str(value)[:80]!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ToolError(f"{name} must be a number; got {_said(value)}") from None
     if not low <= number <= high or not math.isfinite(number):
         raise ToolError(f"{name} must lie in [{low:g}, {high:g}]; got {number:g}")
     return number
+
+
+def _said(value: Any) -> str:
+    """What was given, in a few words; text of a huge integer, or of an odd object, may not even exist."""
+    try:
+        return repr(str(value)[:80])
+    except Exception:  # whatever the object's own __str__ raises
+        return f"a {type(value).__name__}"
 
 
 def _object(entry: Any) -> dict[str, Any]:

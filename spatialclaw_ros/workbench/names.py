@@ -23,6 +23,22 @@ from spatialclaw_ros.workbench.segment import Sam3Tool
 from spatialclaw_ros.workbench.show import Display
 from spatialclaw_ros.workbench.vlm import Vlm
 
+SPOKEN = {Sam3Tool: "SAM3", ReconstructTool: "Reconstruct", RobotTool: "Robot", Vlm: "vlm"}
+"""Classes by the name under which cells know their one object."""
+
+
+def _speak_as_bound() -> None:
+    """Let Python's own errors ("f() got an unexpected keyword argument") name functions as cells call them."""
+    for owner, spoken in SPOKEN.items():
+        for name, member in vars(owner).items():
+            if isinstance(member, types.FunctionType):
+                member.__qualname__ = spoken if name == "__call__" else f"{spoken}.{name}"
+    Display.show.__qualname__ = "show"
+    AnswerBox.submit.__qualname__ = "ReturnAnswer"
+
+
+_speak_as_bound()
+
 
 def library_names() -> dict[str, Any]:
     """NumPy, SciPy, matplotlib (Agg) and what is often used of the standard library."""
@@ -67,6 +83,13 @@ def register_modules(names: dict[str, Any]) -> None:
 
 
 def _module(name: str, doc: str | None, content: dict[str, Any]) -> types.ModuleType:
+    """A module whose errors say what it holds."""
     module = types.ModuleType(name, doc)
-    vars(module).update(content)
+    holds = f"it has {', '.join(content)}"
+
+    def refuse(attribute: str) -> Any:
+        raise AttributeError(f"module '{name}' has no attribute '{attribute}'; {holds}")
+
+    # "cannot import name 'X' from 'tools' (...)" quotes the file that a module came from; this one came from none
+    vars(module).update(content, __getattr__=refuse, __file__=holds)
     return module

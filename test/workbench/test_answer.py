@@ -84,12 +84,27 @@ def test_next_cell_starts_without_answer(bench):
         ("1.0, point=[1, 2]", "3 finite numbers"),
         ("1.0, point='here'", "3 numbers"),
         ("objects=[{'label': 'mug'}], frame='odom'", "needs a position"),
+        ("10**400", "beyond what a number holds"),
+        ("10**6000", "beyond what a number holds"),
+        ("[1, -10**400]", "beyond what a number holds"),
+        ("1.0, stddev=10**400", "stddev must be a number"),
+        ("1.0, confidence=10**6000", "confidence must be a number"),
+        ("1.0, point=[10**400, 0, 0]", "3 numbers"),
+        ("1.0, evidence='here'", "evidence is frame indices"),
+        ("1.0, evidence=[float('inf')]", "evidence is frame indices"),
+        ("[['x' * 10_000] * 500] * 500", "larger than"),
+        ("{'k' * 1_000_000: 1}", "larger than"),
     ],
 )
 def test_what_cannot_be_an_answer_is_refused_with_the_reason(bench, call, message):
     with pytest.raises(ToolError, match=message):
         bench.run(f"ReturnAnswer({call})")
     assert bench.workbench.bench.answer is None
+
+
+def test_wrong_argument_is_named_as_cells_call_the_function(bench):
+    with pytest.raises(TypeError, match=r"^ReturnAnswer\(\) got an unexpected keyword argument 'units'"):
+        bench.run("ReturnAnswer(1.0, units='m')")
 
 
 def test_unknown_evidence_is_left_out_with_a_note(bench):

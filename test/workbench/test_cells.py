@@ -120,6 +120,29 @@ def test_names_are_bound_without_import(bench):
     assert bench.value("matplotlib.get_backend().lower()") == "agg"
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ("show(name='x')", "show"), ("vlm.locate(InputImages[0], prompt='x')", "vlm.locate"),
+        ("SAM3.segment_image_by_text(InputImages[0], text='x')", "SAM3.segment_image_by_text"),
+        ("Robot.speed(at=1)", "Robot.speed"), ("Reconstruct(images=1)", "Reconstruct"),
+        ("Geometry.angle_between_vectors(1, 2, 3, 4)", "Geometry.angle_between_vectors"),
+    ],
+)  # fmt: skip
+def test_wrong_call_is_named_as_the_cell_wrote_it(bench, call, name):
+    with pytest.raises(TypeError, match=rf"^{name.replace('.', '[.]')}\(\) "):
+        bench.run(call)
+
+
+@pytest.mark.parametrize(("module", "one"), [("tools", "SAM3"), ("vlm", "locate"), ("feedback", "ReturnAnswer")])
+def test_unknown_name_of_a_module_is_answered_with_what_there_is(bench, monkeypatch, module, one):
+    with pytest.raises(AttributeError, match=rf"module '{module}' has no attribute 'Depth'; it has .*{one}"):
+        bench.value(f"{module}.Depth")
+    monkeypatch.setitem(sys.modules, module, bench.value(module))
+    with pytest.raises(ImportError, match=rf"'Depth' from '{module}' \(it has .*{one}"):
+        bench.run(f"from {module} import Depth")
+
+
 def test_variables_stay_over_a_new_goal_and_frames_change(bench, room_frames):
     bench.run("kept = 3; old = InputImages")
     manifest = bench.workbench.bench.manifest

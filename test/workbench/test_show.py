@@ -68,6 +68,13 @@ def test_large_picture_is_shrunk(bench):
     assert bench.pictures[0][0].size == (1024, 171)
 
 
+def test_large_float_map_keeps_holes_sharp_when_shrunk(bench):
+    bench.run("d = np.linspace(1, 4, 2048 * 1024).reshape(1024, 2048); d[500:520] = np.nan; show(d)")
+    ((picture, about),) = bench.pictures
+    assert picture.size == (1024, 512) and "values 1.029 (blue) to 3.965 (red)" in about["label"]
+    assert "2 % holes" in about["label"] and np.ptp(np.asarray(picture)[255, 500].astype(int)) < 40
+
+
 def test_plt_show_sends_every_open_figure_once(bench):
     bench.run("plt.plot([1, 2, 3]); plt.title('rising'); plt.show(); print('x')")
     ((picture, about),) = bench.pictures
