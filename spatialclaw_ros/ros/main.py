@@ -29,6 +29,9 @@ _log = logging.getLogger(__name__)
 LAST_RESULTS = 3.0
 """Seconds that goals under way may take to end after a signal, so that their clients get a result."""
 
+LAST_RESPONSE = 1.0
+"""Seconds that the executor may take to send what is queued then."""
+
 CLOSING = 10.0
 """Seconds that the agent may take to close its kernels."""
 
@@ -79,7 +82,7 @@ def _serve(make_agent: AgentFactory, stop: threading.Event) -> int:
             node.stop()  # no executor is left that could
             return 1
         executor.create_task(node.stop).add_done_callback(lambda _: None)
-        _let_goals_end(node)
+        _let_goals_end(node, executor)
         return 0
     except SpatialClawError as error:
         print(f"{error.code.name}: {error}", file=sys.stderr)
@@ -114,10 +117,14 @@ def _spin(executor: Executor, stop: threading.Event, given_up: threading.Event) 
                 stop.set()
 
 
-def _let_goals_end(node: SpatialClawNode) -> None:
+def _let_goals_end(node: SpatialClawNode, executor: Executor) -> None:
     end = time.monotonic() + LAST_RESULTS
     while node.server.unfinished and time.monotonic() < end:
         time.sleep(0.01)
+    for _ in range(2):  # a goal that has ended hands its response to the executor's queue: let it through
+        passed = threading.Event()
+        executor.create_task(passed.set)
+        passed.wait(LAST_RESPONSE)
 
 
 if __name__ == "__main__":

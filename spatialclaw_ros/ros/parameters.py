@@ -8,14 +8,17 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from spatialclaw_ros.config import AgentConfig, CameraConfig, Parameter, parameters
+from spatialclaw_ros.config import (
+    NODE_PARAMETER_PREFIXES,
+    NODE_PARAMETERS,
+    AgentConfig,
+    CameraConfig,
+    Parameter,
+    parameters,
+)
 
 INT64_MAX = (1 << 63) - 1
 _LIST = RosParameter.Type.STRING_ARRAY
-
-_OWN = {"use_sim_time", "autostart", "start_type_description_service"}
-_OWN_PREFIXES = ("qos_overrides.", "diagnostic_updater.")
-"""Parameters that are rclpy's or the node's own, not the configuration's."""
 
 
 def declare_parameters(node: Node) -> None:
@@ -35,7 +38,11 @@ def read_config(node: Node) -> AgentConfig:
     """The configuration that the parameters say now. Raises: ConfigurationError naming the parameter."""
     values: dict[str, Any] = {}
     for name, parameter in node.get_parameters_by_prefix("").items():
-        if name in _OWN or name.startswith(_OWN_PREFIXES) or parameter.type_ is RosParameter.Type.NOT_SET:
+        if (
+            name in NODE_PARAMETERS
+            or name.startswith(NODE_PARAMETER_PREFIXES)
+            or parameter.type_ is RosParameter.Type.NOT_SET
+        ):
             continue
         value = parameter.value
         values[name] = value if isinstance(value, (bool, int, float, str)) else list(value)

@@ -56,7 +56,8 @@ def test_a_signal_during_a_real_cell_leaves_no_process_and_no_shared_memory(tmp_
             started = psutil.Process(node.process.pid).children(recursive=True)
             assert started and node.shared_memory()
             assert node.end(number, 20.0) == 0, node.text()
-            assert running.result(5.0).error_code is ErrorCode.CANCELED
+            assert running._done.wait(5.0), node.text()
+            assert running.result().error_code is ErrorCode.CANCELED
             robot.close()
     assert not psutil.wait_procs(started, timeout=5.0)[1]
     assert not node.shared_memory()
