@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,11 +17,6 @@ from rich.markup import escape
 from spatialclaw_ros import __version__
 from spatialclaw_ros.agent.records import AnswerType, Query, QueryResult
 from spatialclaw_ros.errors import SpatialClawError
-
-if TYPE_CHECKING:
-    from spatialclaw_ros.config import AgentConfig, CameraConfig
-    from spatialclaw_ros.frames.camera_topics import CameraTopics
-    from spatialclaw_ros.frames.snapshot import Snapshot
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,6 +107,7 @@ def _ask(options: argparse.Namespace) -> int:
 
 def _ask_recording(options: argparse.Namespace, query: Query) -> QueryResult:
     from spatialclaw_ros.agent.agent import SpatialAgent
+    from spatialclaw_ros.agent.recording import recorded_frames
     from spatialclaw_ros.config import AgentConfig
 
     config = AgentConfig.load(options.config)
@@ -123,40 +119,8 @@ def _ask_recording(options: argparse.Namespace, query: Query) -> QueryResult:
     }
     given = {key: value for key, value in changes.items() if value is not None}
     config = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, **given))
-    with snapshot_of(options.bag, config) as snapshot, SpatialAgent(config) as agent:
+    with recorded_frames(options.bag, config) as snapshot, SpatialAgent(config) as agent:
         return _watch(options, query, lambda listener: agent.run(query, snapshot, listener))
-
-
-def snapshot_of(bag: Path, config: AgentConfig) -> Snapshot:
-    """Every frame of a recording, with the cameras, the world and the depth pairing of a configuration.
-
-    Without cameras in it they are found. The default base frame counts only where the recording has it.
-    Raises: RecordingError.
-    """
-    from spatialclaw_ros.config import WorldConfig
-    from spatialclaw_ros.frames.bag import frames_from_bag
-
-    world = config.world
-    return frames_from_bag(
-        bag,
-        {name: _topics(name, camera) for name, camera in config.cameras.items()},
-        world_frame=world.fixed_frame,
-        gravity_aligned=world.gravity_aligned,
-        base_frame="" if world.base_frame == WorldConfig().base_frame else world.base_frame,
-        max_depth_skew=config.buffer.max_depth_skew,
-    )
-
-
-def _topics(name: str, camera: CameraConfig) -> CameraTopics:
-    """A camera's topics by their full names; as in the node, one without an image topic has the usual ones."""
-    from spatialclaw_ros.frames.camera_topics import CameraTopics
-
-    depth, info = camera.depth_topic, camera.camera_info_topic
-    if not camera.image_topic:
-        depth, info = depth or f"{name}/depth", info or f"{name}/camera_info"
-    topics = (camera.image_topic or f"{name}/image", depth, info, camera.depth_camera_info_topic)
-    color, depth, info, depth_info = (f"/{topic.lstrip('/')}" if topic else "" for topic in topics)
-    return CameraTopics(color, depth, info, depth_info, camera.optical_frame)
 
 
 def _ask_node(options: argparse.Namespace, query: Query) -> QueryResult:

@@ -73,14 +73,11 @@ def _of_recording(options: argparse.Namespace) -> Iterator[run.Outcome]:
 
 
 def _of_bag(options: argparse.Namespace, agent: SpatialAgent, bag: Path, questions: Path) -> Iterator[run.Outcome]:
-    from spatialclaw_ros.frames.bag import frames_from_bag
+    from spatialclaw_ros.agent.recording import recorded_frames
 
     asked = run.questions_of(questions, options.family, options.limit)
-    frames = frames_from_bag(bag)
-    try:
+    with recorded_frames(bag, _config(options)) as frames:
         yield from run.ask_all(agent, frames, asked, bag.name, time_limit=options.time_limit)
-    finally:
-        frames.release()
 
 
 def _agent(options: argparse.Namespace) -> SpatialAgent:

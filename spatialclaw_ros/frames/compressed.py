@@ -16,6 +16,8 @@ JPEG_END = b"\xff\xd9"
 _JPEG_FRAME_STARTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_START_OF_SCAN = 0xDA
+_JPEG_MOST_MARKERS = 4096
+"""Before the first scan; cameras write a few dozen at most. More only cost time: the walk is one Python step each."""
 # PNG specification 11.2.1, IHDR colour types
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
@@ -59,7 +61,9 @@ def _png_header(data: memoryview, name: str) -> CompressedHeader:
 def _jpeg_header(data: memoryview, name: str) -> CompressedHeader:
     header: CompressedHeader | None = None
     position, size = 2, data.nbytes
-    while position + 4 <= size:
+    for _ in range(_JPEG_MOST_MARKERS):
+        if position + 4 > size:
+            break
         if data[position] != 0xFF:
             raise CompressedDataError(f"{name}: JPEG is damaged at byte {position}: a marker was expected")
         marker = data[position + 1]
@@ -76,6 +80,10 @@ def _jpeg_header(data: memoryview, name: str) -> CompressedHeader:
                 bits, height, width, channels = struct.unpack(">BHHB", data[position + 4 : position + 10])
                 header = CompressedHeader("jpeg", width, height, bits, channels)
             position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    else:
+        raise CompressedDataError(
+            f"{name}: JPEG has more than {_JPEG_MOST_MARKERS} markers before its picture; no camera writes such a file"
+        )
     raise CompressedDataError(f"{name}: JPEG of {size} bytes is cut off: its end marker (ff d9) is missing")
 
 

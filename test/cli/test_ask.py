@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from spatialclaw_ros import cli
+from spatialclaw_ros.agent import recording
 from spatialclaw_ros.agent.records import Answer, AnswerType, Event, Listener, Query, QueryResult
 from spatialclaw_ros.config import AgentConfig
 from spatialclaw_ros.errors import ErrorCode
-from spatialclaw_ros.frames import bag
 from spatialclaw_ros.frames.bag import CameraTopics
 from spatialclaw_ros.frames.snapshot import Snapshot
 
@@ -60,7 +60,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, dict[str, Any]]]:
 
     monkeypatch.setattr(StandIn, "queries", [])
     monkeypatch.setattr(StandIn, "configs", [])
-    monkeypatch.setattr(bag, "frames_from_bag", frames_from_bag)
+    monkeypatch.setattr(recording, "frames_from_bag", frames_from_bag)
     monkeypatch.setattr("spatialclaw_ros.agent.agent.SpatialAgent", StandIn)
     return calls
 

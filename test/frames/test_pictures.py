@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from spatialclaw_ros.frames.compressed import read_header
 from spatialclaw_ros.frames.decode import CompressedDataError
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.frames.payload import ImagePayload
@@ -128,3 +129,10 @@ def test_after_close_nothing_is_prefetched() -> None:
     encoder = PictureEncoder()
     encoder.close()
     assert not encoder.prefetch(_frame(8, 8))
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\xe0\x00\x02"])
+def test_a_jpeg_of_nothing_but_markers_is_refused_without_walking_it(filler: bytes) -> None:
+    data = memoryview(b"\xff\xd8" + filler * 100_000 + b"\xff\xd9")
+    with pytest.raises(CompressedDataError, match="markers before its picture"):
+        read_header(data)
