@@ -55,7 +55,7 @@ DATA_FILES = [
     ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
     (f"share/{NAME}", ["package.xml"]),
     (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
-    (f"share/{NAME}/config", sorted(glob("config/*.yaml"))),
+    (f"share/{NAME}/config", sorted(glob("config/*"))),
     (f"share/{NAME}/rviz", sorted(glob("rviz/*.rviz"))),
 ]
 if not {"bdist_wheel", "editable_wheel", "dist_info"} & set(sys.argv):
