@@ -44,17 +44,19 @@ class LiveView:
 
     def __call__(self, event: Event) -> None:
         """Take one event; called from whichever thread runs the goal."""
-        news = event.detail if event.stage == "decide" and event.detail else event.purpose or event.detail
-        repeated = bool(self._rows) and news == self._rows[-1][2]
+        news = event.purpose or event.detail
         if self._rows and self._rows[-1][0] == event.step:
-            self._rows[-1] = (event.step, event.stage, news or self._rows[-1][2])
+            news = self._rows[-1][2] if event.stage == "decide" else news or self._rows[-1][2]
+            self._rows[-1] = (event.step, event.stage, news)
         else:
             self._rows.append((event.step, event.stage, news))
         if self._live is not None:
             self._draw(done=False)
-        elif event.stage in ("plan", "execute", "decide") and news and not repeated:
+            return
+        line = event.detail if event.stage == "decide" else news
+        if event.stage in ("plan", "execute", "decide") and line:
             self._console.print(
-                f"  {_step_name(event.step)} {event.stage:<8} {escape(_one_line(news))}", soft_wrap=True
+                escape(f"  {_step_name(event.step)} {event.stage:<8} {_one_line(line)}"), soft_wrap=True
             )
 
     def _draw(self, done: bool) -> None:
