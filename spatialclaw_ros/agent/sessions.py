@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from spatialclaw_ros.errors import SpatialClawError
+from spatialclaw_ros.errors import KernelError, SpatialClawError
 from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.limits import CancelToken, Deadline
@@ -102,9 +102,7 @@ class Sessions:
         if session is None:
             session = Session(self._pool.acquire(cancel, deadline), session_id)
         try:
-            for name, data in files.items():
-                (session.kernel.frames_folder / name).write_bytes(data)
-            session.kernel.begin(snapshot, info, cancel, deadline)
+            _bring_in(session, snapshot, info, files, cancel, deadline)
         except BaseException:
             self.discard(session)
             raise
@@ -159,8 +157,8 @@ class Starting:
             try:
                 return self._future.result(POLL)
             except FutureTimeout:
-                if self._future.done():
-                    raise
+                if self._future.done():  # between the time-out and here; or starting itself raised a TimeoutError
+                    return self._future.result()
                 cancel.raise_if_set()
                 deadline.raise_if_over()
 
@@ -172,6 +170,25 @@ class Starting:
                 sessions.give_back(done.result())
 
         self._future.add_done_callback(finished)
+
+
+def _bring_in(
+    session: Session,
+    snapshot: Snapshot,
+    info: dict[str, Any],
+    files: Mapping[str, bytes],
+    cancel: CancelToken,
+    deadline: Deadline,
+) -> None:
+    """Raises: KernelError also where the shared memory takes no more."""
+    try:
+        for name, data in files.items():
+            (session.kernel.frames_folder / name).write_bytes(data)
+        session.kernel.begin(snapshot, info, cancel, deadline)
+    except OSError as error:
+        raise KernelError(
+            f"the goal's frames could not be brought into its kernel: {error}; is the shared memory full (df /dev/shm)?"
+        ) from error
 
 
 def _close(kernel: Any) -> None:

@@ -34,7 +34,8 @@ MAX_LINE = 500
 MAX_ERROR = 4000
 MAX_TRACEBACK = 16_000
 MAX_ANSWER_BYTES = 1 << 20
-MAX_STAMP = 1 << 63
+MAX_STAMP = (1 << 31) * 10**9 - 1
+"""ns: the latest that a ROS time can say, whose seconds are an int32."""
 MAX_COUNT = 1 << 48
 """A kernel's word on how much it left out counts up to here."""
 _LINE = re.compile(r"^Cell line (\d{1,9})\b", re.MULTILINE)
@@ -195,4 +196,4 @@ def _count(value: Any) -> int:
 
 
 def _whole(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < MAX_STAMP else None
+    return value if type(value) is int and 0 <= value <= MAX_STAMP else None

@@ -76,7 +76,7 @@ class Execution:
         if self._stop is not None:
             return INTERRUPT_AGAIN / 2
         if self._reply is not None:
-            return min(deadline, self._replied_at + IDLE_SECONDS) - now
+            return self._replied_at + IDLE_SECONDS - now  # the cell's limit no longer counts
         return min(deadline - now, NO_LIMIT)
 
     def _read(self) -> bool:

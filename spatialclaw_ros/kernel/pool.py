@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from spatialclaw_ros.limits import CancelToken, Deadline
 
 if TYPE_CHECKING:
     from spatialclaw_ros.frames.store import FrameStore
+
+_log = logging.getLogger(__name__)
 
 WAIT_STEP = 0.5
 MOST_FAILURES = 2
@@ -129,24 +132,32 @@ class KernelPool:
         """With the condition held: begin to start a kernel unless one is there or coming."""
         if self._spare is None and not self._starting and not self._closing.is_set():
             self._starting = True
-            self._starter = threading.Thread(target=self._make_spare, name="kernel-starter", daemon=True)
-            self._starter.start()
+            starter = threading.Thread(target=self._make_spare, name="kernel-starter", daemon=True)
+            try:
+                starter.start()
+            except RuntimeError as problem:  # the machine or the account has no thread left
+                self._starting, self._error = False, KernelError(f"a kernel could not be started: {problem}")
+                return
+            self._starter = starter
 
     def _make_spare(self) -> None:
+        """On the starter's thread: whatever happens, those who wait learn that it ended, and why."""
         session: KernelSession | None = None
-        error: SpatialClawError | None = None
+        error: SpatialClawError | None = KernelError("a kernel could not be started")
         try:
-            session = self._start_kernel()
+            session, error = self._start_kernel(), None
         except Canceled:
             error = KernelError("the kernel pool was closed")
         except SpatialClawError as problem:
             error = problem
-        except (OSError, ValueError) as problem:
-            error = KernelError(f"a kernel could not be started: {problem}")
-        with self._changed:
-            self._starting = False
-            self._spare, self._error = session, error
-            self._changed.notify_all()
+        except Exception as problem:  # no descriptors, threads or memory: zmq, too, has errors of its own
+            _log.warning("a kernel could not be started", exc_info=True)
+            error = KernelError(f"a kernel could not be started: {type(problem).__name__}: {problem}")
+        finally:
+            with self._changed:
+                self._starting = False
+                self._spare, self._error = session, error
+                self._changed.notify_all()
 
     def _start_kernel(self) -> KernelSession:
         name = f"kernel-{next(_numbers)}"

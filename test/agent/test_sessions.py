@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-from agent.loop_fakes import agent_with, answering, cell, frames
+from agent.loop_fakes import FakeKernel, agent_with, answering, cell, frames
 
+from spatialclaw_ros.agent.sessions import Starting
+from spatialclaw_ros.errors import ErrorCode
 from spatialclaw_ros.kernel.cell import CellResult
+from spatialclaw_ros.limits import CancelToken, Deadline
 
 
 def ask_in(tmp_path: Path, sessions: list[str], most: int = 2) -> list:
@@ -93,3 +100,40 @@ def test_a_closed_agent_refuses_questions(tmp_path: Path) -> None:
     result = agent.ask("How far?", frames())
     assert not result.ok
     assert "closed" in result.error_message
+
+
+class JustLate(Future):
+    """Completes in the moment in which the first wait for it gives up."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        if timeout is not None:
+            self.set_result("the session")
+            raise FutureTimeout
+        return super().result()
+
+
+def test_a_session_that_is_ready_just_after_a_wait_is_taken() -> None:
+    assert Starting(JustLate()).wait(CancelToken(), Deadline(10.0)) == "the session"
+
+
+def test_shared_memory_that_is_full_ends_the_goal_as_a_kernel_error(tmp_path: Path) -> None:
+    full = patch.object(FakeKernel, "begin", side_effect=OSError(28, "No space left on device"))
+    with agent_with(tmp_path, [cell("a")], [answering(1.0)]) as agent, full:
+        result = agent.ask("How far?", frames())
+    assert result.error_code is ErrorCode.KERNEL_FAILED
+    assert "No space left on device" in result.error_message
+
+
+def test_steps_before_the_shared_memory_filled_up_are_kept(tmp_path: Path) -> None:
+    def script(*_: object) -> CellResult:
+        filled.start()
+        return CellResult("died")
+
+    filled = patch.object(FakeKernel, "begin", side_effect=OSError(28, "No space left on device"))
+    try:
+        with agent_with(tmp_path, [cell("a")] * 2, script) as agent:
+            result = agent.ask("How far?", frames())
+    finally:
+        filled.stop()
+    assert result.error_code is ErrorCode.KERNEL_FAILED
+    assert len(result.steps) >= 1

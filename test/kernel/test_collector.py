@@ -153,3 +153,10 @@ def test_jpeg_size_is_read_behind_other_segments() -> None:
 def test_wrong_setting_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"kernel.{name}"):
         KernelConfig(**{name: value})
+
+
+@pytest.mark.parametrize(("stamp", "kept"), [(2**31 * 10**9 - 1, True), (2**31 * 10**9, False), (1 << 62, False)])
+def test_stamp_that_no_ros_time_can_say_is_left_out(stamp: int, kept: bool) -> None:
+    content = {"data": {"image/png": base64.b64encode(png()).decode()}, "metadata": {"spatialclaw": {"stamp": stamp}}}
+    (picture,) = collect(("display_data", content)).pictures
+    assert picture.stamp == (stamp if kept else None)
