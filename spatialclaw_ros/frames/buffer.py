@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class FrameBuffer:
             ring.gate.keep(stamp_ns)
             frame = KeptFrame(self._next_index, stamp_ns, image, optical_frame)
             self._next_index += 1
-            self._drop(ring.add(frame, lambda *depth: self._store_image(ring, depth[0], "depth", *depth[1:])))
+            self._drop(ring.add(frame, partial(self._store_depth, ring)))
             self._evict_old(ring)
             return image.payload
 
@@ -92,7 +93,7 @@ class FrameBuffer:
             if self._closed:
                 return
             depth = WaitingDepth(stamp_ns, payload, optical_frame, *self._checked(ring, payload, depth=True))
-            self._drop(ring.offer(depth, lambda *args: self._store_image(ring, args[0], "depth", *args[1:])))
+            self._drop(ring.offer(depth, partial(self._store_depth, ring)))
 
     def add_camera_info(self, camera: str, stamp_ns: int, intrinsics: Intrinsics, optical_frame: str) -> None:
         """Remember intrinsics for the pictures of `optical_frame` around this stamp."""
@@ -220,30 +221,42 @@ class FrameBuffer:
             ring.dropped[type(error).__name__] += 1
             raise
 
+    def _store_depth(self, ring: CameraRing, frame: KeptFrame, depth: WaitingDepth) -> StoredImage | None:
+        return self._store_image(ring, depth.payload, "depth", depth.width, depth.height, spared=frame)
+
     def _store_image(
-        self, ring: CameraRing, payload: ImagePayload, kind: str, width: int, height: int
+        self,
+        ring: CameraRing,
+        payload: ImagePayload,
+        kind: str,
+        width: int,
+        height: int,
+        spared: KeptFrame | None = None,
     ) -> StoredImage | None:
-        """Copy an image into shared memory, evicting the oldest for it; None where pinned frames leave no room."""
+        """Copy an image into shared memory, evicting the oldest for it, but never `spared`, the frame it belongs to.
+
+        Returns: None where pinned frames, or that frame alone, leave no room.
+        """
         size = payload.data.nbytes
-        while self._files.bytes + size <= self._max_bytes or self._evict_oldest("bytes", size):
+        while self._files.bytes + size <= self._max_bytes or self._evict_oldest("bytes", size, spared):
             if self._files.bytes + size > self._max_bytes:
                 continue
             try:
                 return self._files.write(payload, kind, width, height)
             except SharedMemoryFull:
-                if not self._evict_oldest("shared memory full", size):
+                if not self._evict_oldest("shared memory full", size, spared):
                     ring.dropped["shared memory full"] += 1
                     return None
         ring.dropped["bytes"] += 1
         return None
 
-    def _evict_oldest(self, reason: str, size: int) -> bool:
-        """Drop the oldest frame of all cameras that no snapshot pins; False where none is, or it cannot help."""
+    def _evict_oldest(self, reason: str, size: int, spared: KeptFrame | None) -> bool:
+        """Drop the oldest frame of all cameras that is neither pinned nor `spared`; False without one that helps."""
         if size > self._max_bytes:
             return False
         oldest: tuple[CameraRing, KeptFrame] | None = None
         for ring in self._rings.values():
-            free = next((frame for frame in ring.frames if not frame.is_pinned()), None)
+            free = next((each for each in ring.frames if each is not spared and not each.is_pinned()), None)
             if free is not None and (oldest is None or free.stamp < oldest[1].stamp):
                 oldest = (ring, free)
         if oldest is None:

@@ -17,8 +17,8 @@ from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.frames.rate import RateGate
 
 Stream = Literal["color", "depth", "camera_info"]
-StoreDepth = Callable[[ImagePayload, int, int], "StoredImage | None"]
-"""Copies a depth payload of width x height into shared memory; None where there is no room."""
+StoreDepth = Callable[["KeptFrame", "WaitingDepth"], "StoredImage | None"]
+"""Copies the depth image of a kept frame into shared memory, never evicting that frame; None without room."""
 
 MAX_WAITING = 8
 """Depth images that wait, as the caller's own memory, for their colour picture: a quarter of a second at 30 Hz."""
@@ -126,7 +126,7 @@ class CameraRing:
             frame.depth_problem = str(error)
             self.dropped[DepthSizeError.__name__] += 1
             return None
-        image = store(depth.payload, depth.width, depth.height)
+        image = store(frame, depth)
         if image is None:
             frame.depth_problem = "no room in shared memory for its depth image"
             return None

@@ -133,6 +133,42 @@ def test_nothing_is_kept_while_pins_fill_the_ring(make_buffer: MakeBuffer, color
     assert buffer.add_color("front", S + 6, color(), "cam") is not None
 
 
+@pytest.mark.parametrize("depth_first", [True, False])
+def test_depth_never_evicts_the_frame_it_belongs_to(
+    make_buffer: MakeBuffer, color: Make, depth: Make, depth_first: bool
+) -> None:
+    colors, depths = 16 * 12 * 3, 16 * 12 * 2
+    buffer = make_buffer(rate_hz=0, max_bytes=3 * (colors + depths) + colors)
+
+    def see(stamp: int) -> None:
+        if depth_first:
+            buffer.add_depth("front", stamp, depth(), "cam")
+        buffer.add_color("front", stamp, color(), "cam")
+        if not depth_first:
+            buffer.add_depth("front", stamp, depth(), "cam")
+
+    for k in range(3):
+        see(S + k * 100 * MS)
+    pinned = _snap(buffer)
+    see(2 * S)
+    newest = _snap(buffer)[-1]
+    assert newest.stamp == 2 * S and newest.depth is None and "no room in shared memory" in newest.notes[0]
+    pinned.release()
+    buffer.clear()
+    assert buffer.bytes == 0
+
+
+def test_a_ring_too_small_for_one_frame_keeps_its_colour_alone(
+    make_buffer: MakeBuffer, color: Make, depth: Make
+) -> None:
+    buffer = make_buffer(rate_hz=0, max_bytes=16 * 12 * 4)
+    for k in range(3):
+        buffer.add_depth("front", S + k * 100 * MS, depth(), "cam")
+        assert buffer.add_color("front", S + k * 100 * MS, color(), "cam") is not None
+    assert _stamps(buffer) == [S + 200 * MS]
+    assert buffer.stats()["front"]["dropped"] == {"bytes": 3}
+
+
 def test_a_pin_survives_eviction_by_seconds_until_release(make_buffer: MakeBuffer, color: Make, store) -> None:
     buffer = make_buffer(seconds=1.0, rate_hz=0)
     buffer.add_color("front", S, color(5), "cam")
