@@ -89,9 +89,12 @@ def _find_poses(images: Sequence[KeptFrame], poses: PoseSource, world_frame: str
 
 
 def _intrinsics(ring: CameraRing, image: KeptFrame) -> tuple[Intrinsics | None, str]:
-    intrinsics = ring.infos.nearest(image.optical_frame, image.stamp)
+    intrinsics, note = ring.infos.nearest(image.optical_frame, image.stamp), ""
     if intrinsics is None:
-        others = ring.infos.optical_frames()
+        intrinsics = ring.depth_infos.nearest(image.optical_frame, image.stamp)
+        note = "intrinsics are those of the depth's camera info: the picture's own camera announced none"
+    if intrinsics is None:
+        others = sorted({*ring.infos.optical_frames(), *ring.depth_infos.optical_frames()})
         heard = f"camera info came only for {', '.join(map(repr, others))}" if others else "no camera info came"
         return None, f"no intrinsics: the picture is of frame {image.optical_frame!r}, {heard}"
     size = (image.color.payload.width, image.color.payload.height)
@@ -100,7 +103,7 @@ def _intrinsics(ring: CameraRing, image: KeptFrame) -> tuple[Intrinsics | None, 
             f"no intrinsics: camera info is for {intrinsics.width}x{intrinsics.height}, "
             f"the picture is {size[0]}x{size[1]}"
         )
-    return intrinsics, ""
+    return intrinsics, note
 
 
 def _depth_note(ring: CameraRing, image: KeptFrame, max_depth_skew: int) -> str:

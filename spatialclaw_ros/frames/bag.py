@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,9 +195,13 @@ def _handlers(buffer: FrameBuffer, cameras: Mapping[str, CameraTopics]) -> dict[
         handlers.setdefault(topics.color, []).append(_image_handler(buffer.add_color, name, topics.color, frame))
         if topics.depth:
             handlers.setdefault(topics.depth, []).append(_image_handler(buffer.add_depth, name, topics.depth, frame))
-        for info, pictures in ((topics.camera_info, topics.color), (topics.depth_camera_info, topics.depth)):
+        for info, pictures, of_depth in (
+            (topics.camera_info, topics.color, False),
+            (topics.depth_camera_info, topics.depth, True),
+        ):
             if info:
-                handlers.setdefault(info, []).append(_info_handler(buffer, name, info, pictures, frame))
+                add = partial(buffer.add_camera_info, of_depth=of_depth)
+                handlers.setdefault(info, []).append(_info_handler(add, name, info, pictures, frame))
     return handlers
 
 
@@ -208,13 +213,13 @@ def _image_handler(add: Callable[..., Any], camera: str, topic: str, frame: str)
     return handle
 
 
-def _info_handler(buffer: FrameBuffer, camera: str, topic: str, pictures: str, frame: str) -> Handler:
+def _info_handler(add: Callable[..., None], camera: str, topic: str, pictures: str, frame: str) -> Handler:
     rectified = messages.is_rectified(pictures)
 
     def handle(message: Any) -> None:
         intrinsics = messages.intrinsics_from_info(message, topic, rectified)
         stamp = messages.stamp_ns(message.header.stamp)
-        buffer.add_camera_info(camera, stamp, intrinsics, frame or message.header.frame_id)
+        add(camera, stamp, intrinsics, frame or message.header.frame_id)
 
     return handle
 

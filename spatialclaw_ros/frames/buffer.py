@@ -95,12 +95,20 @@ class FrameBuffer:
             depth = WaitingDepth(stamp_ns, payload, optical_frame, *self._checked(ring, payload, depth=True))
             self._drop(ring.offer(depth, partial(self._store_depth, ring)))
 
-    def add_camera_info(self, camera: str, stamp_ns: int, intrinsics: Intrinsics, optical_frame: str) -> None:
-        """Remember intrinsics for the pictures of `optical_frame` around this stamp."""
+    def add_camera_info(
+        self, camera: str, stamp_ns: int, intrinsics: Intrinsics, optical_frame: str, of_depth: bool = False
+    ) -> None:
+        """Remember intrinsics for the pictures of `optical_frame` around this stamp.
+
+        of_depth: they came with the depth images; they count for a picture only where its own camera announced none.
+        Some drivers stamp every camera info alike (with 0, even): no jump in time is read from them.
+        """
         with self._lock:
-            ring = self._receive(camera, "camera_info", stamp_ns)
-            ring.infos.add(stamp_ns, intrinsics, optical_frame)
-            ring.infos.drop_before(stamp_ns - round(self._seconds * 1e9))
+            ring = self._ring(camera)
+            ring.received["depth_camera_info" if of_depth else "camera_info"] += 1
+            infos = ring.depth_infos if of_depth else ring.infos
+            infos.add(stamp_ns, intrinsics, optical_frame)
+            infos.drop_before(stamp_ns - round(self._seconds * 1e9))
 
     def count_refused(self, camera: str, error: Exception) -> None:
         """Count a message that could not even be offered (a CameraInfo without focal length) under its error's name."""

@@ -16,7 +16,8 @@ from spatialclaw_ros.frames.image_files import StoredImage
 from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.frames.rate import RateGate
 
-Stream = Literal["color", "depth", "camera_info"]
+Stream = Literal["color", "depth"]
+"""Streams whose stamps tell the time; a camera info's may be constant."""
 StoreDepth = Callable[["KeptFrame", "WaitingDepth"], "StoredImage | None"]
 """Copies the depth image of a kept frame into shared memory, never evicting that frame; None without room."""
 
@@ -61,6 +62,7 @@ class CameraRing:
         self.name = name
         self.frames: list[KeptFrame] = []
         self.infos = CameraInfoHistory()
+        self.depth_infos = CameraInfoHistory()
         self.last: dict[Stream, int] = {}
         self.received: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
@@ -77,6 +79,7 @@ class CameraRing:
         self._waiting.clear()
         self.last.clear()
         self.infos.keep_latest()
+        self.depth_infos.keep_latest()
         self.gate = RateGate(self._rate_hz)
         return frames
 

@@ -101,6 +101,34 @@ def test_camera_info_is_matched_by_frame_id_and_nearest_stamp(make_buffer: MakeB
     assert [frame.intrinsics.fx for frame in _snap(buffer)] == [20.0, 40.0, 40.0]
 
 
+def test_camera_infos_of_a_constant_stamp_clear_nothing(make_buffer: MakeBuffer, color: Make) -> None:
+    buffer = make_buffer(rate_hz=0)
+    for k in range(5):
+        buffer.add_camera_info("front", (10 + k) * S, K, "cam")
+        buffer.add_camera_info("front", 0, K, "depth_cam")
+        buffer.add_color("front", (10 + k) * S, color(), "cam")
+    assert buffer.generation == 0 and [frame.intrinsics for frame in _snap(buffer)] == [K] * 5
+
+
+def test_the_depths_camera_info_is_not_the_pictures(make_buffer: MakeBuffer, color: Make) -> None:
+    buffer = make_buffer(rate_hz=0)
+    buffer.add_camera_info("front", 10 * S, K, "cam")
+    buffer.add_camera_info("front", 11 * S, Intrinsics(40.0, 40.0, 8.0, 6.0, 16, 12), "cam", of_depth=True)
+    buffer.add_color("front", 11 * S, color(), "cam")
+    frame = _snap(buffer)[0]
+    assert frame.intrinsics == K and not any("intrinsics" in note for note in frame.notes)
+
+
+def test_the_depths_camera_info_stands_in_where_the_picture_has_none_and_says_so(
+    make_buffer: MakeBuffer, color: Make
+) -> None:
+    buffer = make_buffer()
+    buffer.add_camera_info("front", S, K, "cam", of_depth=True)
+    buffer.add_color("front", S, color(), "cam")
+    frame = _snap(buffer)[0]
+    assert frame.intrinsics == K and any("the depth's camera info" in note for note in frame.notes)
+
+
 def test_a_camera_info_that_came_once_holds_for_ever(make_buffer: MakeBuffer, color: Make) -> None:
     buffer = make_buffer(seconds=1.0, rate_hz=0)
     buffer.add_camera_info("front", 10 * S, K, "cam")
