@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 
+from spatialclaw_ros.errors import ImageError
 from spatialclaw_ros.frames.camera import Intrinsics
+from spatialclaw_ros.frames.decode import decode_depth
 from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.workbench.errors import ToolError
 
 _FISHEYE_MODELS = ("equidistant", "fisheye")
+
+_damage: WeakKeyDictionary[ImagePayload, str] = WeakKeyDictionary()
+"""What decoding a depth image said, "" where it succeeded, so that each is tried once."""
 
 
 def measured(frame: Frame) -> tuple[np.ndarray, Intrinsics, np.ndarray]:
@@ -20,6 +27,24 @@ def measured(frame: Frame) -> tuple[np.ndarray, Intrinsics, np.ndarray]:
     if depth is None or frame.intrinsics is None or frame.pose is None:
         raise ToolError(f"frame {frame.index} lacks depth, intrinsics or pose; 3D needs all three")
     return depth, frame.intrinsics, frame.pose
+
+
+def depth_damage(frame: Frame) -> str:
+    """Why the depth of a frame cannot be decoded; "" where it can, or where there is none.
+
+    The check at arrival reads the header alone: a compressed image may be damaged behind it.
+    """
+    payload = frame.depth_payload
+    if payload is None:
+        return ""
+    if payload not in _damage:
+        try:
+            if "depth" not in vars(frame):  # else it is decoded already
+                decode_depth(payload)
+            _damage[payload] = ""
+        except ImageError as error:
+            _damage[payload] = str(error)
+    return _damage[payload]
 
 
 @lru_cache(maxsize=8)

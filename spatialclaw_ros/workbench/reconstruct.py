@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from spatialclaw_ros.frames.frame import Frame
-from spatialclaw_ros.workbench.backproject import fill_holes, measured, pixel_rays, scaled_matrix, transform
+from spatialclaw_ros.workbench.backproject import (
+    depth_damage,
+    fill_holes,
+    measured,
+    pixel_rays,
+    scaled_matrix,
+    transform,
+)
 from spatialclaw_ros.workbench.bench import Bench
 from spatialclaw_ros.workbench.bev import render_bev
 from spatialclaw_ros.workbench.errors import ToolError
@@ -165,7 +172,8 @@ class ReconstructTool:
         """Put frames into one metric world.
 
         frames: items of InputImages, a list of them, or one (None = all). frame_indices: absolute indices, instead of
-        or to choose among `frames`. Frames without depth, intrinsics or pose are left out with a note.
+        or to choose among `frames`. Frames without depth, intrinsics or pose, or with damaged depth, are left out with
+        a note.
         Raises: ToolError when no frame is usable; KeyError for an unknown index.
         """
         self._bench.tool_calls += 1
@@ -205,7 +213,8 @@ class ReconstructTool:
         if self._bench.world is None:
             everything = [image.frame for image in self._bench.images if not _lacks(image.frame)]
             aligned = bool(getattr(self._bench.manifest, "gravity_aligned", True))
-            self._bench.world = estimate_world(everything or usable, aligned)
+            sound = any(not depth_damage(frame) for frame in everything)
+            self._bench.world = estimate_world(everything if sound else usable, aligned)
         return self._bench.world
 
 
@@ -235,6 +244,8 @@ def _usable(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
     usable = []
     for frame in frames:
         missing = _lacks(frame)
+        if missing in ("", "pose") and depth_damage(frame):
+            missing = "sound depth"
         if missing:
             lacking.setdefault(missing, []).append(frame.index)
         else:
@@ -245,7 +256,9 @@ def _usable(frames: list[Frame]) -> tuple[list[Frame], list[str]]:
             "this frame has no pose: the world is the camera's own, level as the camera is"
         ]
     if not usable:
-        detail = next((frame.notes[-1] for frame in frames if frame.notes), "")
+        detail = next(
+            (detail for frame in frames for detail in (depth_damage(frame), *reversed(frame.notes)) if detail), ""
+        )
         raise ToolError(
             f"no frame can be reconstructed: {'; '.join(notes)}.{' ' + detail if detail else ''} Sensor depth, "
             "camera_info and a pose are "

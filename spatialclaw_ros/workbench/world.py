@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spatialclaw_ros.frames.frame import Frame
-from spatialclaw_ros.workbench.backproject import measured, pixel_rays, transform
+from spatialclaw_ros.workbench.backproject import depth_damage, measured, pixel_rays, transform
 
 GRID_COLUMNS = 107
 """Normals are taken on a grid of about this many columns."""
@@ -37,18 +37,20 @@ def estimate_world(frames: Sequence[Frame], gravity_aligned: bool) -> World:
     gravity_aligned: the world frame's z axis is known to point up (REP-103); its z = 0 is then the floor, unless a
     lower horizontal surface is measured. Otherwise up is the mode of the surface normals around the cameras' mean up
     (floor, tables and shelves share it), and the floor the lowest level surface; without such surfaces, the first
-    camera's up.
+    camera's up. Frames whose depth cannot be decoded are passed over with a note; one at least must be sound.
     """
-    picked = [
+    spread = [
         frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, min(len(frames), MAX_FRAMES)).round().astype(int))
     ]
+    damaged = [frame for frame in spread if depth_damage(frame)]
+    picked = [frame for frame in spread if frame not in damaged] or _first_sound(frames)
     points, normals = _oriented_points(picked)
-    notes: list[str] = []
+    notes = [f"the depth of frame {frame.index} is damaged: {depth_damage(frame)}" for frame in damaged[:1]]
     if gravity_aligned:
         up = np.array([0.0, 0.0, 1.0])
     else:
         level = _level_normal(normals, _mean_camera_up(picked))
-        up = -measured(frames[0])[2][:3, 1] if level is None else level
+        up = -measured(picked[0])[2][:3, 1] if level is None else level
         if level is None:
             notes.append("no level surface found: up is the first camera's up, heights may be tilted")
         else:
@@ -80,6 +82,10 @@ def world_to_reconstruction(world: World, first_pose: np.ndarray) -> np.ndarray:
     matrix[:3, :3] = rotation
     matrix[:3, 3] = -rotation @ origin
     return matrix
+
+
+def _first_sound(frames: Sequence[Frame]) -> list[Frame]:
+    return [next(frame for frame in frames if not depth_damage(frame))]
 
 
 def _oriented_points(frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:

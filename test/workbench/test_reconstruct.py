@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.workbench.errors import ToolError
 
 
@@ -96,6 +98,31 @@ def test_nothing_usable_says_what_is_missing(make_bench, room_frames):
     reason = "no depth topic is configured"
     bench = make_bench([replace(frame, depth_payload=None, notes=(reason,)) for frame in room_frames])
     with pytest.raises(ToolError, match=f"want of depth.*{reason}"):
+        bench.value("Reconstruct(InputImages)")
+
+
+def _with_damaged_depth(frame):
+    """The frame with its depth as a PNG whose header is right and whose middle is overwritten."""
+    millimetres = (np.nan_to_num(frame.depth) * 1000).astype(np.uint16)
+    data = bytearray(cv2.imencode(".png", millimetres)[1].tobytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    height, width = millimetres.shape
+    return replace(frame, depth_payload=ImagePayload("16UC1; png compressed", memoryview(bytes(data)), width, height))
+
+
+@pytest.mark.parametrize("gravity_aligned", [True, False])
+def test_a_damaged_depth_image_costs_its_own_frame_only(make_bench, room_frames, gravity_aligned):
+    bench = make_bench([_with_damaged_depth(room_frames[0]), *room_frames[1:]], gravity_aligned=gravity_aligned)
+    assert bench.value("Reconstruct(InputImages[2]).frame_indices") == [2]
+    report = bench.run("recon = Reconstruct(InputImages)")
+    assert bench.value("recon.frame_indices") == [1, 2, 3, 4]
+    assert bench.value("recon.points[1]").shape == (120, 160, 3)
+    assert any("sound depth: frames 0" in note for note in report["notes"])
+
+
+def test_damaged_depth_alone_says_what_is_wrong_with_it(make_bench, room_frames):
+    bench = make_bench([_with_damaged_depth(frame) for frame in room_frames])
+    with pytest.raises(ToolError, match="want of sound depth: frames 0..4.*png"):
         bench.value("Reconstruct(InputImages)")
 
 
