@@ -42,7 +42,10 @@ class TrajectorySource(PoseSource, Protocol):
     def trajectory(
         self, frame: str, world: str, start_ns: int = 0, end_ns: int = 0, rate_hz: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Stamps (N,) int64 ns and poses (N, 4, 4) frame-to-world. Raises: TransformError."""
+        """Stamps (N,) int64 ns and poses (N, 4, 4) frame-to-world; one sample, at stamp 0, where the frame is fixed.
+
+        Raises: TransformError.
+        """
         ...
 
 

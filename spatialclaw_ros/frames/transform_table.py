@@ -12,11 +12,17 @@ from spatialclaw_ros.errors import TransformError
 from spatialclaw_ros.frames.stamped_transforms import StampedTransforms, to_rows
 
 Trajectory = tuple[np.ndarray, np.ndarray]
-"""stamps (N,) int64 nanoseconds, rising; poses (N, 4, 4) float64, frame-to-world."""
+"""stamps (N,) int64 nanoseconds, rising; poses (N, 4, 4) float64, frame-to-world. A frame that is fixed to the world
+has one sample, at stamp 0, which holds at every stamp (`is_fixed`); one sample elsewhere holds at its own stamp."""
+
+
+def is_fixed(stamps: np.ndarray) -> bool:
+    """Whether the stamps (N,) of a trajectory are those of a frame that stands still in the world."""
+    return len(stamps) == 1 and int(stamps[0]) == 0
 
 
 class TransformTable(Mapping[str, Trajectory]):
-    """frame_id → (stamps (N,) int64 ns, poses (N, 4, 4) frame-to-world). A frame with one sample stands still."""
+    """frame_id → (stamps (N,) int64 ns, poses (N, 4, 4) frame-to-world); one sample at stamp 0 stands still."""
 
     def __init__(self, world_frame: str, trajectories: Mapping[str, Trajectory]) -> None:
         self.world_frame = world_frame
@@ -43,7 +49,7 @@ class TransformTable(Mapping[str, Trajectory]):
             known = ", ".join(sorted({*self._trajectories, self.world_frame})) or "none"
             raise TransformError(f"frame {frame_id!r} is not known in {self.world_frame!r}; known frames: {known}")
         stamps, poses = self._trajectories[frame_id]
-        if len(stamps) == 1:
+        if is_fixed(stamps):
             return poses[0].copy()
         series = self._series.get(frame_id) or self._make_series(frame_id)
         matrices, inside = series.at(np.array([stamp_ns], np.int64))

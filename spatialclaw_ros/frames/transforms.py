@@ -107,7 +107,7 @@ class TransformBuffer:
 
         start_ns, end_ns: the window, 0 = open; one sample more on either side is kept. rate_hz: thinned to about this
         many samples a second, 0 = all.
-        Returns: stamps (N,) int64 ns and poses (N, 4, 4) frame-to-world; one sample where the two are fixed.
+        Returns: stamps (N,) int64 ns and poses (N, 4, 4) frame-to-world; one sample, at 0, where the two are fixed.
         Raises: TransformError where no path connects them.
         """
         with self._lock:

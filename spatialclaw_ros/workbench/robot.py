@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from spatialclaw_ros.frames.stamped_transforms import MAX_GAP_NS
+from spatialclaw_ros.frames.transform_table import is_fixed
 from spatialclaw_ros.workbench.backproject import transform
 from spatialclaw_ros.workbench.bench import Bench
 from spatialclaw_ros.workbench.errors import ToolError
 
 END_TOLERANCE = 0.2
 """Seconds by which a stamp may lie outside a trajectory and is taken at its end, with a note."""
+STAMP_ROUNDING_NS = 1000
+"""A stamp as float seconds of today is rounded to a quarter of a microsecond: this near, a sample's own stamp is meant."""
 SPEED_WINDOW = 0.5
 """Seconds over which a speed is measured."""
 
 Track = tuple[np.ndarray, np.ndarray]
-"""stamps (N,) int64 ns, increasing; poses (N, 4, 4), frame to world."""
+"""stamps (N,) int64 ns, increasing; poses (N, 4, 4), frame to world. One sample at stamp 0: it stands still."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,8 @@ class RobotTool:
         return sorted({self._bench.world_frame, *self._tracks()})
 
     def pose(self, stamp: float | None = None, frame: str | None = None) -> np.ndarray:
-        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time or for an
-        unknown frame."""
+        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time, in a gap
+        above 1 s, or for an unknown frame."""
         self._bench.tool_calls += 1
         return self._pose(self._name(frame), stamp)
 
@@ -93,6 +97,7 @@ class RobotTool:
         stamps, poses = self._track(name)
         seconds = stamps / 1e9
         chosen = (seconds >= (-np.inf if start is None else start)) & (seconds <= (np.inf if end is None else end))
+        chosen |= is_fixed(stamps)
         if not chosen.any():
             raise ToolError(
                 f"'{name}' has no pose between {start} and {end} s; it is known from {seconds[0]:.3f} to "
@@ -105,6 +110,8 @@ class RobotTool:
         self._bench.tool_calls += 1
         name = self._name(frame)
         stamps, _ = self._track(name)
+        if is_fixed(stamps):
+            return 0.0
         first, last = stamps[0] / 1e9, stamps[-1] / 1e9
         if last <= first:
             raise ToolError(f"'{name}' has one pose only: no speed")
@@ -163,12 +170,19 @@ class RobotTool:
         if name == self._bench.world_frame:
             return np.eye(4)
         stamps, poses = self._track(name)
-        if stamp is None or len(stamps) == 1 and name not in self._optical_frames():
-            return np.array(poses[-1])  # a single pose of a body frame is a static transform
+        if stamp is None or is_fixed(stamps):
+            return np.array(poses[-1])
         at = self._nanoseconds(stamp, name, stamps)
+        nearest = int(np.argmin(np.abs(stamps - at)))
+        if abs(int(stamps[nearest]) - at) <= STAMP_ROUNDING_NS:
+            return np.array(poses[nearest])
         after = int(np.searchsorted(stamps, at))
-        if after < len(stamps) and stamps[after] == at:
-            return np.array(poses[after])
+        gap = int(stamps[after] - stamps[after - 1])
+        if gap > MAX_GAP_NS:
+            raise ToolError(
+                f"no pose of '{name}' at {at / 1e9:.3f} s: it lies in a gap of {gap / 1e9:.3f} s, from "
+                f"{stamps[after - 1] / 1e9:.3f} to {stamps[after] / 1e9:.3f} s; at most 1 s is interpolated"
+            )
         return interpolate(
             poses[after - 1], poses[after], (at - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.errors import ImageError, TransformError
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.frames.camera import Intrinsics
@@ -159,6 +160,25 @@ def test_transform_table_names_unknown_frames_and_stamps_outside(ring: FrameBuff
         table.pose("gripper", S)
     with pytest.raises(TransformError, match="after the newest"):
         table.pose("cam", 9 * S)
+
+
+def test_a_moving_frame_with_one_sample_left_does_not_stand_still(
+    make_buffer: Callable[..., FrameBuffer], color: Make, tmp_path: Path
+) -> None:
+    poses, buffer = TransformBuffer(), make_buffer(rate_hz=0)
+    poses.add("odom", "cam", 0, (0, 0, 1), (0, 0, 0, 1), static=True)
+    for k in (98, 99, 100):
+        poses.add("odom", "base_link", k * S, (k, 0, 0), (0, 0, 0, 1))
+    for k in (120, 130):
+        buffer.add_color("front", k * S, color(), "cam")
+    snapshot = _snap(buffer, poses)
+    exported = read_manifest(snapshot.export(tmp_path)).transforms
+    for table in (snapshot.transforms, exported):
+        assert table.pose("cam", 125 * S)[2, 3] == 1
+        with pytest.raises(TransformError, match="after the newest"):
+            table.pose("base_link", 130 * S)
+    with pytest.raises(TransformError, match="after the newest"):
+        SnapshotFrames(snapshot).transform("base_link", "odom", 130 * S)
 
 
 def test_frames_of_a_program_are_numbered_by_stamp_around_those_they_carry(picture: np.ndarray) -> None:

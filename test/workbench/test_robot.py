@@ -22,7 +22,7 @@ def driven(make_bench, room_frames, room):
     poses[:, :3, :3] = Rotation.from_euler("z", np.linspace(0, 90, 21)[:, None], degrees=True).as_matrix()
     arm = np.eye(4)[None].copy()
     arm[0, 2, 3] = 0.5
-    return make_bench(room_frames, trajectories={"base_link": (stamps, poses), "lamp": (stamps[:1], arm)})
+    return make_bench(room_frames, trajectories={"base_link": (stamps, poses), "lamp": (np.zeros(1, np.int64), arm)})
 
 
 def test_pose_is_interpolated_between_samples(driven):
@@ -51,8 +51,40 @@ def test_just_outside_takes_the_end_and_says_so(driven):
     assert driven.value("p")[0, 3] == pytest.approx(2.0) and any("just outside" in note for note in report["notes"])
 
 
-def test_single_sample_stands_still_at_any_stamp(driven):
+def test_fixed_frame_stands_still_at_any_stamp(driven):
     assert driven.value("Robot.pose(1e9 + 1.7, 'lamp')")[2, 3] == pytest.approx(0.5)
+    assert driven.value("Robot.speed(1e9 + 1.7, 'lamp')") == 0.0
+    assert len(driven.value("Robot.trajectory(1e9, 1e9 + 1, 'lamp')")) == 1
+
+
+def test_fixed_camera_stands_still_at_any_stamp(make_bench, room_frames):
+    bench = make_bench(room_frames, trajectories={"front_optical": (np.zeros(1, np.int64), np.eye(4)[None])})
+    np.testing.assert_array_equal(bench.value("Robot.pose(1e9 + 0.3, 'front')"), np.eye(4))
+
+
+def test_moving_frame_with_one_sample_left_is_known_there_only(make_bench, room_frames, room):
+    bench = make_bench(room_frames, trajectories={"base_link": (np.array([room.start]), np.eye(4)[None])})
+    np.testing.assert_array_equal(bench.value("Robot.pose(1e9)"), np.eye(4))
+    with pytest.raises(ToolError, match="known from"):
+        bench.value("Robot.pose(1e9 + 30)")
+
+
+@pytest.mark.parametrize("call", ["pose(1e9 + 2)", "transform([0, 0, 0], 'base_link', 'odom', 1e9 + 2)"])
+def test_gap_above_one_second_is_not_bridged(make_bench, room_frames, room, call):
+    stamps = room.start + np.array([0, 1, 3, 4]) * SECOND
+    bench = make_bench(room_frames, trajectories={"base_link": (stamps, np.tile(np.eye(4), (4, 1, 1)))})
+    np.testing.assert_array_equal(bench.value("Robot.pose(1e9 + 3)"), np.eye(4))
+    with pytest.raises(ToolError, match=r"gap of 2\.000 s"):
+        bench.value(f"Robot.{call}")
+    with pytest.raises(ToolError, match=r"gap of 2\.000 s"):
+        bench.value("Robot.speed(1e9 + 2)")
+
+
+def test_stamp_rounded_to_float_beside_a_gap_is_its_sample(make_bench, room_frames):
+    stamps = 1_763_000_000_123_456_789 + np.array([0, 3, 6]) * SECOND
+    bench = make_bench(room_frames, trajectories={"base_link": (stamps, np.tile(np.eye(4), (3, 1, 1)))})
+    for stamp in stamps:
+        np.testing.assert_array_equal(bench.value(f"Robot.pose({stamp / 1e9!r})"), np.eye(4))
 
 
 def test_transform_between_frames_and_back(driven):
