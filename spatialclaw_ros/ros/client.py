@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from typing import Any
@@ -29,6 +30,7 @@ class PendingAnswer:
         self.events: list[Event] = []
         self.message: Any = None
         """The action's result message, once it is there."""
+        self.listener_error = ""
         self._done = threading.Event()
         self._accepted = threading.Event()
         self._result: QueryResult | None = None
@@ -63,6 +65,8 @@ class PendingAnswer:
         return bool(future.result().goals_canceling)
 
     def _finish(self, result: QueryResult | None, error: Exception | None = None) -> None:
+        if result is not None and self.listener_error:
+            result = dataclasses.replace(result, notes=(*result.notes, self.listener_error))
         self._result, self._error = result, error
         self._done.set()
 
@@ -120,7 +124,10 @@ class QueryClient:
             time.sleep(0.02)
 
     def send(self, query: Query, listener: Listener | None = None) -> PendingAnswer:
-        """Send a goal and return at once. listener: gets every event, on the client's thread."""
+        """Send a goal and return at once. listener: gets every event, on the client's thread.
+
+        One that raises gets no further event; the result comes all the same, with a note of what it raised.
+        """
         from spatialclaw_ros.ros.conversions import event_from_feedback, goal_from_query
 
         pending = PendingAnswer(query)
@@ -128,8 +135,12 @@ class QueryClient:
         def on_feedback(message: Any) -> None:
             event = event_from_feedback(message.feedback)
             pending.events.append(event)
-            if listener is not None:
-                listener(event)
+            if listener is not None and not pending.listener_error:
+                try:
+                    listener(event)
+                except Exception as error:  # a listener's defect must not end the thread that the result comes on
+                    pending.listener_error = f"the listener failed with {type(error).__name__}: {error}"
+                    self.node.get_logger().error(f"{pending.listener_error}; it gets no further event of this goal")
 
         future = self._action.send_goal_async(goal_from_query(query), feedback_callback=on_feedback)
         future.add_done_callback(lambda done: self._on_accepted(done, pending))

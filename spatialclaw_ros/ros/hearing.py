@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 from spatialclaw_ros.errors import SpatialClawError
+
+Part = Literal["", "depth", "intrinsics", "pose"]
 
 
 @dataclass
@@ -17,6 +21,9 @@ class Heard:
     """One subscription's record. stamps: ns of ROS time, as in the messages' headers; 0 before the first.
 
     purpose: what the topic is for ("head colour"). needed: without it no frame can be made.
+    camera: whose it is, "" = the robot's. part: what a frame gets from it besides colour.
+    unstamped: an image had stamp zero, or the stamp of the one before.
+    since: when listening to it began, seconds of the steady clock.
     """
 
     topic: str
@@ -29,6 +36,10 @@ class Heard:
     last_stamp: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     last_refusal: str = ""
+    camera: str = ""
+    part: Part = ""
+    unstamped: bool = False
+    since: float = field(default_factory=time.monotonic)
 
     def hear(self, stamp: int) -> None:
         """Count a message."""

@@ -29,13 +29,13 @@ from spatialclaw_ros.ros.goal import Goal
 from spatialclaw_ros.ros.outputs import Outputs
 from spatialclaw_ros.ros.parameters import declare_parameters, read_config
 from spatialclaw_ros.ros.subscriptions import Subscriptions
-from spatialclaw_ros.ros.transforms import make_transforms
+from spatialclaw_ros.ros.transforms import Tf2Transforms, make_transforms
 
 WATCH_PERIOD = 0.25
 """Seconds between two looks at the graph, for new cameras, topics of another type and topics that stay silent."""
 
 SILENT_AFTER = 5.0
-"""Seconds after which a camera's silence is logged."""
+"""Seconds after which the silence of a topic is logged."""
 
 JUMP_BACK = -1.0
 """Seconds by which ROS time has to jump back for the frames of before to be forgotten (a bag that loops)."""
@@ -179,7 +179,6 @@ class SpatialClawNode(LifecycleNode):
         )
         self._search = CameraSearch(self)
         self._said_silent.clear()
-        self._activated = self._steady.now()
         self._active = True
 
     # goals
@@ -260,6 +259,8 @@ class SpatialClawNode(LifecycleNode):
     def _close_agent(self) -> None:
         agent, buffer = self._agent, self._buffer
         self._agent = self._buffer = None
+        if isinstance(self._transforms, Tf2Transforms):
+            self._transforms.close()
         if buffer is not None:
             self._thread.submit(buffer.close)
         if agent is not None:
@@ -277,8 +278,7 @@ class SpatialClawNode(LifecycleNode):
                         f"found camera {name!r}: {camera.image_topic}, depth {camera.depth_topic or '-'}"
                     )
                     self._listening.add_camera(name, camera)
-        if (self._steady.now() - self._activated).nanoseconds > SILENT_AFTER * 1e9:
-            self._say_what_is_silent(self._listening.silent())
+        self._say_what_is_silent(self._listening.silent(SILENT_AFTER))
 
     def _say_what_is_silent(self, silent: dict[str, str]) -> None:
         for topic, why in silent.items():

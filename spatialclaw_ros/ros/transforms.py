@@ -32,14 +32,29 @@ class Tf2Transforms(TransformBuffer):
     """Asks tf2 for poses at a stamp, and this buffer for what tf2 does not keep at hand: paths, odometry, frame names.
 
     tf2 extrapolates nothing either; where it has no answer, the own buffer's (perhaps from odometry) counts.
+    clear: makes tf2 forget what is not static.
     lookup: (target, source, stamp ns) -> geometry_msgs/TransformStamped, raising any exception for "not known".
     """
 
-    def __init__(self, lookup: Callable[[str, str, int], Any], seconds: float) -> None:
+    def __init__(
+        self, lookup: Callable[[str, str, int], Any], seconds: float, clear: Callable[[], Any] = lambda: None
+    ) -> None:
         super().__init__(seconds)
         self._tf2_lookup = lookup
+        self._tf2_clear = clear
         self.listener: Any = None
-        """tf2's own subscriptions, which live as long as their user."""
+        """tf2's own subscriptions, which live until `close`."""
+
+    def clear(self) -> None:
+        """Forget all but the static transforms, here and in tf2, which would otherwise answer from before a jump."""
+        super().clear()
+        self._tf2_clear()
+
+    def close(self) -> None:
+        """End tf2's subscriptions; a second call does nothing."""
+        if self.listener is not None:
+            self.listener.unregister()
+            self.listener = None
 
     def poses(self, optical_frame: str, world_frame: str, stamps: Sequence[int]) -> list[FoundPose]:
         found = super().poses(optical_frame, world_frame, stamps)
@@ -66,7 +81,9 @@ def make_transforms(node: Node, seconds: float) -> TransformBuffer:
 
     buffer = tf2_ros.Buffer(cache_time=Duration(seconds=seconds), node=node)
     transforms = Tf2Transforms(
-        lambda target, source, stamp: buffer.lookup_transform(target, source, Time(nanoseconds=stamp)), seconds
+        lambda target, source, stamp: buffer.lookup_transform(target, source, Time(nanoseconds=stamp)),
+        seconds,
+        buffer.clear,
     )
     transforms.listener = tf2_ros.TransformListener(buffer, node, spin_thread=False)
     return transforms

@@ -26,8 +26,8 @@ from spatialclaw_ros.ros.client import QueryClient
 from spatialclaw_ros.ros.conversions import byte_array, time_message
 
 SECOND = 1_000_000_000
-START = 1_000 * SECOND
-"""First stamp of the robot's images, ns."""
+START = (int(time.time()) - 3_000) * SECOND
+"""First stamp of the robot's images, ns: they go on at a second each, and stay within HEAD's window of an hour."""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

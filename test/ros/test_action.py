@@ -110,6 +110,15 @@ def test_a_goals_limit_stays_its_own_and_its_deadline_counts_the_wait_for_frames
     assert ask(client, "limit?", time_limit=30.0).answer.text == "limit 30 s, a deadline"
 
 
+def test_a_listener_that_fails_does_not_lose_the_result(client: QueryClient, frames: list[int]) -> None:
+    def listener(_: object) -> None:
+        raise RuntimeError("the terminal is gone")
+
+    result = client.ask(Query("how many?"), listener, seconds=10.0)
+    assert result.ok and "the listener failed with RuntimeError: the terminal is gone" in result.notes
+    assert ask(client, "how many?").ok
+
+
 def test_a_client_that_gives_up_cancels_its_goal(client: QueryClient, frames: list[int]) -> None:
     with pytest.raises(NodeUnreachable):
         client.ask(Query("wait"), seconds=0.2)

@@ -23,6 +23,7 @@ from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.fakes.agent import FakeAgent
 from spatialclaw_ros.ros import action, main, node
 from spatialclaw_ros.ros.agent_thread import AgentThread
+from spatialclaw_ros.ros.transforms import Tf2Transforms
 
 pytestmark = pytest.mark.ros
 
@@ -119,3 +120,22 @@ def test_an_agent_is_closed_when_the_node_cannot_be_configured_after_it(
     finally:
         made.finish(5.0)
     assert not agents[0].store.folder.exists()
+
+
+def test_every_cleanup_ends_what_tf2_listens_to(monkeypatch: pytest.MonkeyPatch, context: Any) -> None:
+    ended: list[int] = []
+
+    def make(_: Any, seconds: float) -> Tf2Transforms:
+        made = Tf2Transforms(lambda *_: None, seconds)
+        made.listener = SimpleNamespace(unregister=lambda: ended.append(1))
+        return made
+
+    monkeypatch.setattr(node, "make_transforms", make)
+    made = node.SpatialClawNode(make_agent=FakeAgent, context=context, enable_rosout=False)
+    try:
+        for count in (1, 2):
+            assert made.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            assert made.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+            assert len(ended) == count
+    finally:
+        made.finish(5.0)

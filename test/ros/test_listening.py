@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
-from spatialclaw_ros.config import CameraConfig
-from spatialclaw_ros.errors import TransformError
+from sensor_msgs.msg import Image
+
+from spatialclaw_ros.config import AgentConfig, CameraConfig
+from spatialclaw_ros.errors import ConfigurationError, TransformError
+from spatialclaw_ros.frames.buffer import FrameBuffer
+from spatialclaw_ros.frames.transforms import TransformBuffer
 from spatialclaw_ros.ros.camera_search import CameraSearch
 from spatialclaw_ros.ros.environment import TRANSPORTS, prepare_environment, socket_bytes
-from spatialclaw_ros.ros.subscriptions import camera_topics
-from spatialclaw_ros.ros.transforms import Tf2Transforms, matrix_of
+from spatialclaw_ros.ros.subscriptions import Subscriptions, camera_topics
+from spatialclaw_ros.ros.transforms import Tf2Transforms, make_transforms, matrix_of
 
 pytestmark = pytest.mark.ros
 
@@ -114,3 +120,99 @@ def test_socket_buffers_stay_within_what_the_system_allows(tmp_path: Path, allow
     if allowed:
         file.write_text(allowed)
     assert socket_bytes(file) == asked
+
+
+class Tf2Buffer:
+    """Stands for tf2_ros.Buffer: knows one pose, until it is cleared."""
+
+    def __init__(self, **_: Any) -> None:
+        self.cleared = False
+
+    def lookup_transform(self, target: str, source: str, stamp: Any) -> SimpleNamespace:
+        if self.cleared:
+            raise LookupError("not known")
+        return tf2_answer(5.0)
+
+    def clear(self) -> None:
+        self.cleared = True
+
+
+def test_tf2_forgets_and_stops_listening_with_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    unregistered: list[bool] = []
+    listener = SimpleNamespace(unregister=lambda: unregistered.append(True))
+    module = SimpleNamespace(Buffer=Tf2Buffer, TransformListener=lambda *_, **__: listener)
+    monkeypatch.setitem(sys.modules, "tf2_ros", module)
+    transforms = make_transforms(SimpleNamespace(), 30.0)
+    assert transforms.pose("head", "odom", SECOND)[0, 3] == 5.0
+    transforms.clear()
+    with pytest.raises(TransformError):
+        transforms.pose("head", "odom", SECOND)
+    transforms.close()
+    transforms.close()
+    assert unregistered == [True]
+
+
+class Graph:
+    """Stands for a node that listens: `alive` are the subscriptions that were made and not destroyed."""
+
+    def __init__(self) -> None:
+        self.alive: list[Any] = []
+        self.warnings: list[str] = []
+
+    def resolve_topic_name(self, topic: str) -> str:
+        if " " in topic:
+            raise ValueError("Invalid topic name: it holds a space")
+        return topic if topic.startswith("/") else f"/{topic}"
+
+    def get_publishers_info_by_topic(self, _: str) -> list[Any]:
+        return []
+
+    def create_subscription(self, kind: type, topic: str, receive: Any, qos: Any, **_: Any) -> SimpleNamespace:
+        self.alive.append(SimpleNamespace(topic=topic, receive=receive, qos_profile=qos))
+        return self.alive[-1]
+
+    def destroy_subscription(self, subscription: Any) -> None:
+        self.alive.remove(subscription)
+
+    def get_logger(self) -> SimpleNamespace:
+        return SimpleNamespace(warning=self.warnings.append)
+
+
+def listen(graph: Graph, cameras: dict[str, Any], buffer: Any = None) -> Subscriptions:
+    config = AgentConfig.load({"cameras": cameras})
+    return Subscriptions(graph, config, buffer, TransformBuffer(30.0), lambda _: None)
+
+
+def test_a_topic_that_is_no_name_is_named_and_nothing_is_left_listening() -> None:
+    made = Graph()
+    with pytest.raises(ConfigurationError, match="wrist colour: '/wrist image'"):
+        listen(made, {"head": {"image_topic": "/head/image"}, "wrist": {"image_topic": "/wrist image"}})
+    assert made.alive == []
+
+
+def test_every_silent_topic_is_told_once_it_was_listened_to_for_long_enough() -> None:
+    listening = listen(Graph(), {"head": {"image_topic": "/head/image", "depth_topic": "/head/depth"}})
+    assert listening.silent(3600.0) == {}
+    silent = listening.silent(-1.0)
+    assert set(silent) == {"/head/image", "/head/depth", "/head/camera_info", "/odom, /tf, /tf_static"}
+    assert "no poses" in silent["/odom, /tf, /tf_static"]
+
+
+def test_a_camera_found_later_is_not_silent_before_its_own_time() -> None:
+    listening = listen(Graph(), {})
+    for record in listening.records:
+        record.since -= 100.0
+    listening.add_camera("head", camera_topics("head", CameraConfig("/head/image")))
+    assert set(listening.silent(5.0)) == {"/odom, /tf, /tf_static"}
+
+
+@pytest.mark.parametrize(("stamps", "said"), [([0], "zero"), ([5, 5, 5], "repeats the stamp 5.000 s"), ([5, 6], "")])
+def test_images_without_stamps_of_their_own_are_warned_of_once(tmp_path: Path, stamps: list[int], said: str) -> None:
+    made, buffer = Graph(), FrameBuffer(tmp_path)
+    listen(made, {"head": {"image_topic": "/head/image"}}, buffer)
+    message = Image(height=1, width=1, encoding="rgb8", step=3, data=bytes(3))
+    for seconds in stamps:
+        message.header.stamp.sec = seconds
+        made.alive[0].receive(message)
+    assert len(made.warnings) == bool(said) and all(said in warning for warning in made.warnings)
+    buffer.close()

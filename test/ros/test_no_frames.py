@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros.ros_robot import HEAD, NodeProcess, Robot, ask, send_until_taken, wait_until
-from sensor_msgs.msg import CompressedImage
+from ros.ros_robot import HEAD, SECOND, START, NodeProcess, Robot, ask, send_until_taken, wait_until
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
 from spatialclaw_ros.errors import ErrorCode
@@ -43,8 +43,6 @@ def test_a_topic_of_another_type_is_named(client: QueryClient) -> None:
 
 
 def test_a_publisher_whose_qos_does_not_match_is_named(client: QueryClient) -> None:
-    from sensor_msgs.msg import Image
-
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     publisher = client.node.create_publisher(Image, "/strict/image", qos)
     wait_until(lambda: "QoS does not match" in refusal(client, "strict"))
@@ -74,6 +72,25 @@ def test_a_silent_camera_is_logged_by_name(client: QueryClient, node: NodeProces
     wait_until(lambda: "[WARN]" in node.text() and "/left/image: left colour: no publisher" in node.text(), 15.0)
 
 
+def test_a_silent_camera_info_is_logged_by_name(client: QueryClient, node: NodeProcess) -> None:
+    wait_until(lambda: "/left/camera_info: left camera info: no publisher" in node.text(), 15.0)
+
+
+def test_images_of_another_clock_are_no_answer_to_a_question_about_now(client: QueryClient, node: NodeProcess) -> None:
+    publisher = client.node.create_publisher(Image, "/left/image", 10)
+    wait_until(lambda: publisher.get_subscription_count())
+    message = Image(height=1, width=1, encoding="rgb8", step=3, data=bytes(3))
+
+    def told() -> bool:
+        publisher.publish(message)
+        return "old by the node's clock" in refusal(client, "left")
+
+    wait_until(told)
+    assert "its stamp is zero" in refusal(client, "left")
+    node.wait_for_text("/left/image: an image has stamp zero")
+    client.node.destroy_publisher(publisher)
+
+
 def test_a_goal_takes_the_first_frame_that_comes_while_it_waits(client: QueryClient) -> None:
     """The wrist camera was silent until now."""
     publisher = client.node.create_publisher(CompressedImage, "/wrist/image", 10)
@@ -83,7 +100,7 @@ def test_a_goal_takes_the_first_frame_that_comes_while_it_waits(client: QueryCli
 
     picture = cv2.imencode(".jpg", np.zeros((24, 32, 3), np.uint8))[1].tobytes()
     message = CompressedImage(format="jpeg", data=list(picture))
-    message.header.stamp.sec = 5
+    message.header.stamp.sec = START // SECOND
     pending = client.send(_query("wrist"))
     pending.wait_accepted()
     publisher.publish(message)
