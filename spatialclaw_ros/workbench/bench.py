@@ -55,11 +55,23 @@ class Bench:
         self.notes, self.answer, self.tool_calls = [], None, 0
 
     def image_reference(self, image: Any) -> dict[str, Any]:
-        """The broker's form of an image: an unmodified frame travels by number. Raises: ToolError."""
-        if isinstance(image, FrameImage) and not image.is_edited:
+        """The broker's form of an image: an unmodified frame of this goal travels by number, all else as pixels.
+
+        Numbers begin anew when time does, so that an item kept from an earlier goal may carry another frame's number.
+        Raises: ToolError.
+        """
+        if isinstance(image, FrameImage) and not image.is_edited and self._is_of_this_goal(image):
             return {"frame": image.frame_index}
         pixels = rgb_pixels(image)
         return {"shape": list(pixels.shape), "data": pixels.tobytes()}
+
+    def _is_of_this_goal(self, image: FrameImage) -> bool:
+        mine = image.frame.color_payload
+        return any(
+            other.frame.color_payload is mine or (mine.file != "" and other.frame.color_payload.file == mine.file)
+            for other in self.images
+            if other.frame_index == image.frame_index
+        )
 
     def shared_array(self, reference: Any) -> np.ndarray:
         """The array behind a broker's reference {"file", "dtype", "shape"}, mapped read-only (an array passes

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from spatialclaw_ros.frames.buffer import FrameBuffer
+from spatialclaw_ros.frames.manifest import read_manifest
+from spatialclaw_ros.frames.payload import ImagePayload
+from spatialclaw_ros.frames.poses import NoPoses
 from spatialclaw_ros.workbench.errors import ToolError
+from spatialclaw_ros.workbench.session import Workbench
 
 
 def test_item_is_a_pil_image_and_an_array(bench, room_frames):
@@ -90,6 +95,38 @@ def test_drawing_on_an_item_leaves_the_frame_and_is_sent_as_pixels(bench, room_f
     np.testing.assert_array_equal(room_frames[0].color, before)
     assert tuple(np.asarray(item)[5, 5]) == (1, 2, 3)
     assert bench.workbench.bench.image_reference(item)["shape"] == [120, 160, 3]
+
+
+def test_item_kept_from_before_a_restart_of_the_numbers_is_sent_as_pixels(ring_of_one, tmp_path):
+    """The ring was cleared between two goals of a session: another picture now has the kept item's number."""
+    workbench = Workbench({}, lambda method, params: {}, lambda data, metadata: None)
+
+    def begin_goal() -> None:
+        folder = tmp_path / "kernel"
+        folder.mkdir(exist_ok=True)
+        with ring_of_one.snapshot([], 0, 0, NoPoses(), "odom") as snapshot:
+            workbench.begin(read_manifest(snapshot.export(folder)), folder)
+
+    begin_goal()
+    kept = workbench.namespace["InputImages"][0]
+    begin_goal()
+    assert workbench.bench.image_reference(kept) == {"frame": 0}
+    ring_of_one.clear()
+    ring_of_one.add_color("front", 5, ImagePayload.from_array(np.full((6, 8, 3), 200, np.uint8), "rgb8"), "cam")
+    begin_goal()
+    assert workbench.bench.image_reference(workbench.namespace["InputImages"][0]) == {"frame": 0}
+    assert workbench.bench.image_reference(kept) == {"shape": [6, 8, 3], "data": bytes([7]) * 6 * 8 * 3}
+
+
+@pytest.fixture
+def ring_of_one(tmp_path):
+    """A ring with one grey picture, number 0."""
+    folder = tmp_path / "ring"
+    folder.mkdir()
+    buffer = FrameBuffer(folder)
+    buffer.add_color("front", 3, ImagePayload.from_array(np.full((6, 8, 3), 7, np.uint8), "rgb8"), "cam")
+    yield buffer
+    buffer.close()
 
 
 def test_lists_and_slices_are_sublists_with_frame_indices(bench):
