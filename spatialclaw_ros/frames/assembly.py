@@ -109,7 +109,9 @@ def _intrinsics(ring: CameraRing, image: KeptFrame) -> tuple[Intrinsics | None, 
 def _depth_note(ring: CameraRing, image: KeptFrame, max_depth_skew: int) -> str:
     if image.depth_problem:
         return f"no depth: {image.depth_problem}"
-    if image.depth is None and ring.received["depth"]:
+    if image.depth is None and not ring.received["depth"]:
+        return f"no depth: no depth image came for camera {ring.name!r}"
+    if image.depth is None:
         return f"no depth: no depth image within {max_depth_skew * 1e-6:g} ms of the picture"
     if image.depth is not None and image.depth_frame != image.optical_frame:
         return f"depth is of frame {image.depth_frame!r}, the picture of {image.optical_frame!r}: taken as registered"

@@ -172,8 +172,7 @@ class ReconstructTool:
         """Put frames into one metric world.
 
         frames: items of InputImages, a list of them, or one (None = all). frame_indices: absolute indices, instead of
-        or to choose among `frames`. Frames without depth, intrinsics or pose, or with damaged depth, are left out with
-        a note.
+        or to choose among `frames`. Frames without sound depth, intrinsics or pose are left out with a note.
         Raises: ToolError when no frame is usable; KeyError for an unknown index.
         """
         self._bench.tool_calls += 1

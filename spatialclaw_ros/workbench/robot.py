@@ -18,7 +18,7 @@ from spatialclaw_ros.workbench.errors import ToolError
 END_TOLERANCE = 0.2
 """Seconds by which a stamp may lie outside a trajectory and is taken at its end, with a note."""
 STAMP_ROUNDING_NS = 1000
-"""A stamp as float seconds of today is rounded to a quarter of a microsecond: this near, a sample's own stamp is meant."""
+"""Float seconds of today are rounded to a quarter of a microsecond: this near, a sample's own stamp is meant."""
 SPEED_WINDOW = 0.5
 """Seconds over which a speed is measured."""
 
@@ -76,8 +76,8 @@ class RobotTool:
         return sorted({self._bench.world_frame, *self._tracks()})
 
     def pose(self, stamp: float | None = None, frame: str | None = None) -> np.ndarray:
-        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time, in a gap
-        above 1 s, or for an unknown frame."""
+        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time, in a gap or
+        for an unknown frame."""
         self._bench.tool_calls += 1
         return self._pose(self._name(frame), stamp)
 
