@@ -76,8 +76,8 @@ class RobotTool:
         return sorted({self._bench.world_frame, *self._tracks()})
 
     def pose(self, stamp: float | None = None, frame: str | None = None) -> np.ndarray:
-        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time, in a gap or
-        for an unknown frame."""
+        """(4, 4): the frame's pose in the world frame at a stamp. Raises: ToolError outside the recorded time, in a
+        gap or for an unknown frame."""
         self._bench.tool_calls += 1
         return self._pose(self._name(frame), stamp)
 
