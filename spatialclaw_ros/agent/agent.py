@@ -29,6 +29,9 @@ from spatialclaw_ros.perception.interfaces import Segmenter
 
 _log = logging.getLogger(__name__)
 
+KEPT_SHARE = 4
+"""One session's images of earlier questions may take this part of buffer.max_bytes beyond the buffer itself."""
+
 
 class SpatialAgent:
     """Answers spatial questions about camera frames.
@@ -88,7 +91,8 @@ class SpatialAgent:
                 if self._pool is None:
                     self._pool = _make_pool(self.config, self.requests, self.store)
                 self._pool.start()
-                self._sessions = Sessions(self._pool, self.config.loop.max_sessions)
+                kept_bytes = self.config.buffer.max_bytes // KEPT_SHARE
+                self._sessions = Sessions(self._pool, self.config.loop.max_sessions, kept_bytes)
                 GoalSetup.load_prompts()
 
     def close(self) -> None:

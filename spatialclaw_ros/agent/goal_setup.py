@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from spatialclaw_ros.agent.answers import AnswerContext
-from spatialclaw_ros.agent.conversation import Conversation, Scene, first_cell_parts, system_prompt, task_text
+from spatialclaw_ros.agent.conversation import (
+    MAX_EARLIER,
+    Conversation,
+    Scene,
+    first_cell_parts,
+    system_prompt,
+    task_text,
+)
 from spatialclaw_ros.agent.goal import effective_type
 from spatialclaw_ros.agent.kernel_runner import KernelRunner
 from spatialclaw_ros.agent.key_frames import Encoder, KeyFrame, choose_key_frames, encode_key_frames
 from spatialclaw_ros.agent.loop import GoalRun
+from spatialclaw_ros.agent.prompt_text import neutralise, render
 from spatialclaw_ros.agent.records import Answer, Event, EvidenceFrame, Listener, Query, QueryResult
 from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.agent.requests import GoalContext, MaskListener, Requests
-from spatialclaw_ros.agent.sessions import Sessions
+from spatialclaw_ros.agent.sessions import Past, Sessions
 from spatialclaw_ros.agent.trace import TraceWriter, open_trace
 from spatialclaw_ros.backbones.chat import Backbone, Picture
 from spatialclaw_ros.config import AgentConfig
@@ -30,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 TRACE_PICTURES = 8
 """Key frames that a trace keeps when the backbone sees none."""
+
+KERNEL_LOST = "a kernel of this session was lost, and with it the variables of the questions before"
 
 
 class GoalSetup:
@@ -66,19 +76,20 @@ class GoalSetup:
         frames = {frame.index: frame for frame in snapshot}
         context = GoalContext(frames, cancel, deadline, on_masks)
         trace, result = None, None
-        kept = self._sessions.find(query.session_id)  # before the runner takes it
-        earlier = tuple(kept.history) if kept is not None else ()
+        past = self._sessions.past(query.session_id)  # before the runner takes the session
         runner = self._runner(query, snapshot, context, work)
         try:
             trace = open_trace(self._config.trace)
             if trace is not None:
                 trace.goal(query, backbone=self._backbone.name, model=self._config.backbone.model)
-            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace, earlier)
+            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace, past)
             code, message, answer = self._outcome(goal)
             if answer is not None:
                 runner.remember(query.question, answer.text)
             goal.hand_over_trace()
             result = _result(query, goal, code, message, answer, runner.sandbox_level, trace, started)
+            if past.kernel_lost:
+                result = replace(result, notes=(*result.notes, KERNEL_LOST))
             return result
         finally:
             unlink()
@@ -116,7 +127,7 @@ class GoalSetup:
         work: CancelToken,
         listener: Listener | None,
         trace: TraceWriter | None,
-        earlier: Sequence[tuple[str, str]],
+        past: Past,
     ) -> GoalRun:
         limits, sees = self._config.loop, self._backbone.sees_pictures
         places = SnapshotFrames(snapshot)
@@ -133,7 +144,7 @@ class GoalSetup:
             ),
             limits=limits,
             conversation=Conversation(system_prompt(workbench_reference(), scene, sees)),
-            opening=task_text(query, scene, max_steps, earlier),
+            opening=task_text(query, scene, max_steps, past.earlier) + _of_lost_kernel(past),
             first_parts=first_cell_parts(key_frames, _references(query) if sees else (), snapshot[0].stamp),
             max_steps=max_steps,
             deadline=deadline,
@@ -164,6 +175,14 @@ def workbench_reference() -> str:
     from spatialclaw_ros.workbench import describe
 
     return describe.workbench_reference()
+
+
+def _of_lost_kernel(past: Past) -> str:
+    """What a follow-up's model has to know where variables that it may count on are gone; else ""."""
+    if not past.kernel_lost:
+        return ""
+    lost = [(neutralise(question)[:500], neutralise(answer)[:500]) for question, answer in past.lost[-MAX_EARLIER:]]
+    return "\n\n" + render("lost_kernel", lost=lost).strip()
 
 
 def _safe(listener: Listener | None) -> Listener:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from spatialclaw_ros.agent.request_images import DecodedFrames
@@ -57,6 +58,8 @@ class KernelRunner:
         self._context.step = step
         timeout = min(self._cell_timeout, self._context.deadline.remaining())
         result = session.kernel.execute(code, timeout, self._context.cancel)
+        if session.note:
+            result, session.note = replace(result, notes=(*result.notes, session.note)), ""
         if result.status == "died" and not self._context.cancel.is_set():
             self._replace(result.error.message if result.error else "")
         return result
@@ -100,6 +103,6 @@ class KernelRunner:
             )
         assert self._session is not None
         self._requests.stop(self._session.kernel.id)
-        self._sessions.discard(self._session)
+        self._sessions.lose(self._session)
         self._session = None
         self._starting = self._begin()

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from spatialclaw_ros.frames.snapshot import Snapshot
 
 MOST_KEPT_FILES = 4000
-"""Exported images that a session keeps for the variables of its earlier questions; beyond, only the latest export
-stays.
+MOST_KEPT_BYTES = 256 << 20
+"""Exported images that a session keeps for the variables of its earlier questions; beyond either, only the latest
+export stays.
 """
 
 
@@ -52,6 +53,7 @@ class KernelSession:
         self.frames_path_inside = str(folders.frames)
         self.scratch_folder = str(folders.scratch)
         self.max_result_bytes = config.max_result_bytes
+        self.max_kept_bytes = MOST_KEPT_BYTES
         self._config = config
         self._folders = folders
         self._process = process
@@ -78,20 +80,23 @@ class KernelSession:
         """What the kernel's own self-test at its start came to: guarantee to "" (holds) or what broke it."""
         return dict(self._process.report["checks"])
 
-    def begin(self, snapshot: Snapshot, session_info: dict[str, Any], cancel: CancelToken, deadline: Deadline) -> None:
+    def begin(self, snapshot: Snapshot, session_info: dict[str, Any], cancel: CancelToken, deadline: Deadline) -> bool:
         """Export the snapshot into the kernel's folder and bind its names there. Variables of earlier goals stay.
 
+        True where images of earlier snapshots were removed, since they exceeded `max_kept_bytes`.
         Raises: KernelError (dead, or the workbench refused the frames), Canceled, TimeLimitReached.
         """
         cancel.raise_if_set()
         deadline.raise_if_over()
-        keep = sum(1 for _ in os.scandir(self.frames_folder)) < MOST_KEPT_FILES
+        sizes = _sizes(self.frames_folder)
+        keep = len(sizes) < MOST_KEPT_FILES and sum(sizes.values()) <= self.max_kept_bytes
         manifest = Path(snapshot.export(self.frames_folder, session=session_info, keep_others=keep))
+        left = sizes if keep else _sizes(self.frames_folder)
         inside = f"{self.frames_path_inside}/{manifest.relative_to(self.frames_folder)}"
         code = f"import spatialclaw_ros.workbench.session as _s; _s.begin({json.dumps(inside)}); del _s"
         result = self._execute(code, deadline.remaining(), cancel, silent=True)
         if result.status == "ok":
-            return
+            return bool(sizes.keys() - left.keys())
         cancel.raise_if_set()
         deadline.raise_if_over()
         problem = f"{result.error.name}: {result.error.message}" if result.error else result.status
@@ -152,3 +157,9 @@ class KernelSession:
         finally:
             forget()
             self._broker.end_cell()
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file there, by name."""
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.is_file(follow_symlinks=False)}

@@ -10,8 +10,10 @@ from unittest.mock import patch
 
 from agent.loop_fakes import FakeKernel, agent_with, answering, cell, frames
 
-from spatialclaw_ros.agent.sessions import Starting
+from spatialclaw_ros.agent.records import QueryResult
+from spatialclaw_ros.agent.sessions import Session, Starting
 from spatialclaw_ros.errors import ErrorCode
+from spatialclaw_ros.fakes.backbone import ScriptedBackbone
 from spatialclaw_ros.kernel.cell import CellResult
 from spatialclaw_ros.limits import CancelToken, Deadline
 
@@ -137,3 +139,67 @@ def test_steps_before_the_shared_memory_filled_up_are_kept(tmp_path: Path) -> No
         filled.stop()
     assert result.error_code is ErrorCode.KERNEL_FAILED
     assert len(result.steps) >= 1
+
+
+def lost_then_asked(tmp_path: Path, script: list[CellResult], lose: bool) -> tuple[str, QueryResult]:
+    """The last prompt and result of two questions in one session, whose kernel may go between them."""
+    backbone = ScriptedBackbone([cell("a")] * len(script))
+    with agent_with(tmp_path, backbone, script) as agent:
+        agent.ask("How far is it?", frames(), session_id="a")
+        if lose:
+            agent._pool.kernels[-1].alive = False
+        result = agent.ask("How wide?", frames(), session_id="a")
+    return backbone.calls[-1].messages[1].text, result
+
+
+def test_a_follow_up_after_a_lost_kernel_is_told_so_and_knows_the_questions_before(tmp_path: Path) -> None:
+    prompt, result = lost_then_asked(tmp_path, [answering(1.5), answering(2.0)], lose=True)
+    assert "variables, functions and pictures of before that are gone" in prompt
+    assert "How far is it? → 1.5" in prompt
+    assert "variables of the earlier questions are still there" not in prompt
+    assert any("kernel of this session was lost" in note for note in result.notes)
+
+
+def test_a_kernel_lost_within_a_question_leaves_its_answer_to_the_follow_up(tmp_path: Path) -> None:
+    prompt, result = lost_then_asked(tmp_path, [CellResult("died"), answering(1.5), answering(2.0)], lose=False)
+    assert "A kernel of this session was lost" in prompt
+    assert "How far is it? → 1.5" in prompt
+    assert any("kernel of this session was lost" in note for note in result.notes)
+
+
+def test_a_follow_up_in_a_living_kernel_hears_nothing_of_lost_ones(tmp_path: Path) -> None:
+    prompt, result = lost_then_asked(tmp_path, [answering(1.5), answering(2.0)], lose=False)
+    assert "lost" not in prompt
+    assert result.notes == ()
+
+
+def test_a_cancel_while_the_frames_come_in_leaves_the_session_its_kernel(tmp_path: Path) -> None:
+    cancel = CancelToken()
+
+    def begin(*_: object) -> None:
+        cancel.cancel()
+        cancel.raise_if_set()
+
+    with agent_with(tmp_path, [cell("a")] * 3, [answering(1.0)] * 3) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        with patch.object(FakeKernel, "begin", begin):
+            assert agent.ask("How far?", frames(), session_id="a", cancel=cancel).error_code is ErrorCode.CANCELED
+        assert agent.ask("How far?", frames(), session_id="a").ok
+        assert len(agent._pool.kernels) == 1
+        assert agent._pool.kernels[0].alive
+
+
+def test_a_session_holds_on_to_so_many_bytes_of_earlier_questions(tmp_path: Path) -> None:
+    session, given = Session(kernel=None), [frames(2, index=first) for first in (0, 2, 4)]
+    one = 48 * 64 * (3 + 2)
+    for each in given:
+        session.remember_frames(each, max_bytes=3 * one)
+    assert sorted(session.frames) == [1, 2, 3, 4, 5]
+
+
+def test_the_model_is_told_when_pictures_of_earlier_questions_had_to_go(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a"), cell("b")])
+    dropping = patch.object(FakeKernel, "begin", return_value=True)
+    with agent_with(tmp_path, backbone, [CellResult("ok"), answering(1.0)]) as agent, dropping:
+        agent.ask("How far?", frames(), session_id="a")
+    assert "pictures of earlier questions were dropped" in backbone.calls[1].messages[-1].text
