@@ -12,7 +12,7 @@ from spatialclaw_ros.agent.places import is_finite, objects_of, point_of
 from spatialclaw_ros.agent.quoted import quoted
 from spatialclaw_ros.agent.records import Answer, AnswerType, EvidenceFrame
 from spatialclaw_ros.agent.refusal import AnswerRefused
-from spatialclaw_ros.agent.units import asked_unit, conversion, unit_name
+from spatialclaw_ros.agent.units import asked_unit, base_unit, conversion, is_measured_in, unit_name
 
 _NUMBER = re.compile(
     r"\s*(?:about|approximately|~|≈)?\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*([^\d\s].*)?", re.IGNORECASE
@@ -139,6 +139,11 @@ def _in_words(number: float) -> str:
 def _unit(said: str, asked: str) -> tuple[float, str]:
     """(factor, unit): what the number is multiplied by, and the unit that it is in then."""
     if not said:
+        if asked and not is_measured_in(asked):
+            raise AnswerRefused(
+                f"The question asks for {asked}, and the answer names no unit; pass the unit that the number is in, "
+                f"such as unit={asked!r} or unit={base_unit(asked)!r}."
+            )
         return 1.0, asked
     known = unit_name(said)
     if not asked:

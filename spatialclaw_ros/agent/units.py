@@ -57,6 +57,17 @@ def asked_unit(question: str) -> str:
     return ""
 
 
+def base_unit(unit: str) -> str:
+    """The SI unit of the same kind ('cm' → 'm', '%' → '1')."""
+    kind = _UNITS[unit][0]
+    return next(name for name, (other, factor, _) in _UNITS.items() if other == kind and factor == 1.0)
+
+
+def is_measured_in(unit: str) -> bool:
+    """Whether a number without a unit can be taken for one in `unit`: what tools and NumPy give is SI or degrees."""
+    return unit == "deg" or _UNITS[unit][1] == 1.0
+
+
 def conversion(source: str, target: str) -> float | None:
     """The factor from `source` to `target` (canonical names); None when they measure different things."""
     source_kind, source_factor, _ = _UNITS[source]

@@ -65,6 +65,30 @@ def test_a_number_arrives_in_the_asked_unit(value: object, unit: str | None, num
     assert answer.unit == "m"
 
 
+@pytest.mark.parametrize("value", [0.42, "0.42", 42])
+@pytest.mark.parametrize("asked", ["in centimetres", "in mm", "in feet", "in km/h", "in percent"])
+def test_a_number_without_a_unit_is_not_taken_for_one_in_a_unit_that_nothing_measures_in(
+    asked: str, value: object
+) -> None:
+    with pytest.raises(AnswerRefused, match="names no unit; pass the unit"):
+        check(f"How much is it, {asked}?", AnswerType.NUMBER, value=value)
+
+
+@pytest.mark.parametrize(
+    ("question", "unit"),
+    [
+        ("How far, in metres?", "m"),
+        ("How long did it stand there, in seconds?", "s"),
+        ("How fast was it, in m/s?", "m/s"),
+        ("By how many degrees did it turn?", "deg"),
+        ("How many mugs are there?", ""),
+    ],
+)
+def test_a_number_without_a_unit_is_in_the_unit_that_tools_measure_in(question: str, unit: str) -> None:
+    answer = check(question, AnswerType.NUMBER, value=3)
+    assert (answer.number, answer.unit) == (3.0, unit)
+
+
 def test_a_spread_that_no_float_holds_is_unknown() -> None:
     for stddev in (10**400, 1.7e308, float("inf")):
         assert check("How far, in metres?", AnswerType.NUMBER, value=1, unit="km", stddev=stddev).number_stddev == -1.0

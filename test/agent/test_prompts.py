@@ -100,7 +100,7 @@ def test_the_rules_are_the_same_for_every_question(tmp_path: Path) -> None:
 def test_the_task_says_what_was_recorded_and_what_is_missing(tmp_path: Path) -> None:
     backbone = ScriptedBackbone([cell("a")])
     given = [replace(frame, depth_payload=None, notes=("no transform from odom to cam",)) for frame in frames(3)]
-    with agent_with(tmp_path, backbone, [answering(1.0)]) as agent:
+    with agent_with(tmp_path, backbone, [answering(1.0, unit="cm")]) as agent:
         agent.ask("How far, in cm?", given)
     (text,) = user_texts(backbone)
     assert "camera `front`: 3 frames of 64x48 pixels, 0 with metric depth, 3 with a pose in `odom`" in text
