@@ -12,7 +12,7 @@ MAX_CODE = 100_000
 
 _PYTHON = {"python", "py", "python3", "ipython"}
 # A model may repeat itself for megabytes, and `re` holds the GIL: every pattern here takes linear time.
-_FENCE = re.compile(r"[ \t]{0,3}(?P<marks>`{3,}|~{3,})(?P<info>[^`]*)\Z")
+_FENCE = re.compile(r"[ \t]{0,3}(?P<marks>`{3,}|~{3,}(?!~))(?P<info>[^`]*)\Z")
 _LANGUAGE = re.compile(r"[ \t]*([\w+.#-]*)")
 _THINKING_TAG = re.compile(r"<(?P<slash>/?)(?P<name>think|thinking|thought|reasoning)>", re.IGNORECASE)
 _HEADING = re.compile(r"^[\s*_#>-]*(purpose|reasoning|next[ _]goal)[\s*_]*:[\s*_]*(.*)$", re.IGNORECASE)

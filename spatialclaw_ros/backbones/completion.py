@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from spatialclaw_ros.errors import BackboneError
 EXCERPT = 300
 """Characters of a server's own words that an error repeats."""
 
-_THINKING = re.compile(r"\A\s*(?:<think>)?(?P<thinking>.*?)</think>\s*", re.DOTALL)
+_THINKING_ENDS = "</think>"
 
 
 def parse_reply(body: bytes, content_type: str, url: str, request_bytes: int) -> Reply:
@@ -86,10 +85,10 @@ def _join_events(body: bytes, url: str) -> tuple[Mapping[str, Any], Mapping[str,
     last: dict[str, Any] = {}
     finish = ""
     ended = False
-    for line in body.decode("utf-8", "replace").splitlines():
-        if not line.startswith("data:"):
+    for line in body.splitlines():  # of bytes: a text's other line breaks, such as U+2028, do not end an event
+        if not line.startswith(b"data:"):
             continue
-        data = line[5:].strip()
+        data = line[5:].decode("utf-8", "replace").strip()
         if data == "[DONE]":
             ended = True
             break
@@ -112,10 +111,10 @@ def _join_events(body: bytes, url: str) -> tuple[Mapping[str, Any], Mapping[str,
 def _reply(message: Mapping[str, Any], payload: Mapping[str, Any], request_bytes: int) -> Reply:
     text = _text(message.get("content"))
     reasoning = _text(message.get("reasoning_content") or message.get("reasoning"))
-    thinking = _THINKING.match(text)
-    if thinking:  # servers without a reasoning parser leave the thinking in the text
-        text = text[thinking.end() :]
-        reasoning = reasoning or thinking["thinking"].strip()
+    thinking, ending, rest = text.partition(_THINKING_ENDS)
+    if ending:  # servers without a reasoning parser leave the thinking in the text
+        text = rest.lstrip()
+        reasoning = reasoning or thinking.lstrip().removeprefix("<think>").strip()
     usage = payload.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     choice = payload.get("choices", [{}])[0]

@@ -19,10 +19,10 @@ MAX_QUESTION = 20_000
 """Characters of a question that a cell may send."""
 
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
-_ABSENT = re.compile(
-    r"\b(?:not|isn't|is not|no|none|cannot|can't)\b.*\b(?:visible|present|found|see|find|exist)|^\W*none\W*$",
-    re.I | re.S,
-)
+# A model may repeat itself for megabytes, and `re` holds the GIL: every pattern here takes linear time.
+_NEGATION = re.compile(r"\b(?:not|isn't|no|none|cannot|can't)\b", re.I)
+_SEEING = re.compile(r"\b(?:visible|present|found|see|find|exist)", re.I)
+_NONE = re.compile(r"\W*none\W*", re.I)
 _KEYED = re.compile(r'["\']?\b([xy])_?(min|max|1|2)\b["\']?\s*[:=]\s*(-?\d+(?:\.\d+)?)', re.I)
 
 
@@ -79,9 +79,9 @@ def normalise_box(text: str, width: int, height: int) -> str | None:
     if len(keyed) == 4:
         numbers = [keyed["x", "1"], keyed["y", "1"], keyed["x", "2"], keyed["y", "2"]]
     else:
-        numbers = [float(number) for number in _NUMBER.findall(text)][-4:]
+        numbers = [float(number) for number in _NUMBER.findall(text)[-4:]]
     if len(numbers) < 4:
-        return NOT_VISIBLE if _ABSENT.search(text) else None
+        return NOT_VISIBLE if _says_absent(text) else None
     scale_x = scale_y = 1.0
     if max(numbers) <= 1.0:
         scale_x = scale_y = BOX_SCALE
@@ -92,6 +92,12 @@ def normalise_box(text: str, width: int, height: int) -> str | None:
     if x2 <= x1 or y2 <= y1:
         return NOT_VISIBLE if not any(numbers) else None
     return f"{x1} {y1} {x2} {y2}"
+
+
+def _says_absent(text: str) -> bool:
+    """Whether the text denies ("not", "cannot") and says after that what it denies ("visible", "see"), or is "None"."""
+    negation = _NEGATION.search(text)
+    return negation is not None and bool(_NONE.fullmatch(text) or _SEEING.search(text, negation.end()))
 
 
 def _clip(value: float) -> int:

@@ -59,9 +59,10 @@ def test_a_reply_that_repeats_itself_for_a_megabyte_is_read_at_once(piece: str) 
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("info", ["a" * MEGABYTE + "`", " " * MEGABYTE + "`", " a" * (MEGABYTE // 2) + "`"])
-def test_a_line_that_almost_is_a_fence_is_read_at_once(info: str) -> None:
-    assert "no code block" in parse_reply("```" + info).problem
+@pytest.mark.parametrize("marks", ["```", "~~~"])
+@pytest.mark.parametrize("info", ["a" * MEGABYTE, " " * MEGABYTE, " a" * (MEGABYTE // 2), "~" * MEGABYTE])
+def test_a_line_that_almost_is_a_fence_is_read_at_once(marks: str, info: str) -> None:
+    assert "no code block" in parse_reply(f"{marks}{info}`").problem
 
 
 def test_purpose_reasoning_and_next_goal_are_read_through_markdown() -> None:

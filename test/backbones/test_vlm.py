@@ -35,6 +35,8 @@ def find(*replies, question="red mug", pictures=(PICTURE,), **settings):
         ("The red mug is not visible in picture 1.", NOT_VISIBLE),
         ("I cannot see any mug here.", NOT_VISIBLE),
         ("None", NOT_VISIBLE),
+        ("It is\nnot\nvisible.", NOT_VISIBLE),
+        ("I see none.", None),
         ("0 0 0 0", NOT_VISIBLE),
         ("somewhere on the left", None),
         ("100 200", None),

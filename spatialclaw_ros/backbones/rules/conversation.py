@@ -11,7 +11,7 @@ from typing import Any
 from spatialclaw_ros.backbones.chat import Message
 from spatialclaw_ros.errors import BackboneError
 
-_FENCE = re.compile(r"```python\n(.*?)\n```", re.DOTALL)
+_FENCE = "```python\n"
 _SEEN = re.compile(r"^(?P<name>.+?): seen in (?P<seen>\d+) of (?P<looked>\d+) frames", re.MULTILINE)
 _MEASURED = re.compile(r"^(?P<name>.+?): (?P<views>\d+) views(?:, (?P<motion>moves|still))?", re.MULTILINE)
 _VALUE = re.compile(r"\b(?:distance|count|height|length|width|path) (?P<value>\d+(?:\.\d+)?)")
@@ -91,7 +91,7 @@ def _observations(messages: Sequence[Message]) -> list[Observation]:
     """One for each cell that was written: what the next message of the user says about it."""
     observations = []
     for position, message in enumerate(messages):
-        if message.role == "assistant" and _FENCE.search(message.text):
+        if message.role == "assistant" and _FENCE in message.text:
             text = "\n".join(later.text for later in messages[position + 1 : position + 2])
             stdout, error = _tag(text, "stdout"), _tag(text, "error")
             if stdout is None and error is None:
@@ -110,5 +110,6 @@ def _session(text: str) -> dict[str, Any]:
 
 def _tag(text: str, name: str) -> str | None:
     """The content of the first <name>...</name>; None without one."""
-    match = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
-    return match[1] if match else None
+    _, opening, rest = text.partition(f"<{name}>")
+    content, closing, _ = rest.partition(f"</{name}>")
+    return content if opening and closing else None
