@@ -94,6 +94,7 @@ def result_message(result: QueryResult, stamp: Time, fixed_frame: str) -> Spatia
         completion_tokens=result.completion_tokens,
         sandbox_level=result.sandbox_level,
         trace_path=result.trace_path,
+        notes=[wire_text(note) for note in result.notes],
     )
     _fill_answer(message, result, stamp, fixed_frame)
     return message
@@ -226,6 +227,7 @@ def result_from_message(message: SpatialQuery.Result, query: Query) -> QueryResu
         completion_tokens=message.completion_tokens,
         sandbox_level=message.sandbox_level,
         trace_path=message.trace_path,
+        notes=tuple(message.notes),
     )
 
 

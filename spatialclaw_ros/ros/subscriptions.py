@@ -141,7 +141,7 @@ class Subscriptions:
         for what, topic, image, part in infos:
             if topic:
                 heard = self._heard(topic, CameraInfo, SENSOR, f"{name} {what}", camera=name, part=part)
-                self._subscribe(heard, CameraInfo, self._info(name, camera, topic, image))
+                self._subscribe(heard, CameraInfo, self._info(name, camera, topic, image, part != "intrinsics"))
 
     def _add_poses(self, transforms: TransformBuffer) -> None:
         handlers: tuple[tuple[str, type, QoSProfile, str, Callable[[Any], None]], ...] = (
@@ -170,7 +170,9 @@ class Subscriptions:
 
         return handle
 
-    def _info(self, name: str, camera: CameraConfig, topic: str, image_topic: str) -> Callable[[Any], None]:
+    def _info(
+        self, name: str, camera: CameraConfig, topic: str, image_topic: str, of_depth: bool
+    ) -> Callable[[Any], None]:
         rectified = messages.is_rectified(image_topic)
 
         def handle(message: Any) -> None:
@@ -180,7 +182,8 @@ class Subscriptions:
                 self._buffer.count_refused(name, error)
                 raise
             frame = camera.optical_frame or message.header.frame_id
-            self._buffer.add_camera_info(name, messages.stamp_ns(message.header.stamp), intrinsics, frame)
+            stamp = messages.stamp_ns(message.header.stamp)
+            self._buffer.add_camera_info(name, stamp, intrinsics, frame, of_depth)
 
         return handle
 

@@ -77,7 +77,9 @@ def test_a_whole_answer_survives_the_result_message() -> None:
         evidence=(EvidenceFrame("head", 12_345_678_901, 4),),
     )
     query = Query("what?")
-    result = QueryResult(query, ErrorCode.TIME_LIMIT, "over", answer, True, duration=2.5, prompt_tokens=7)
+    result = QueryResult(
+        query, ErrorCode.TIME_LIMIT, "over", answer, True, duration=2.5, prompt_tokens=7, notes=("a kernel was lost",)
+    )
     back = result_from_message(result_message(result, STAMP, "odom"), query)
     assert back == result
 
