@@ -1,9 +1,8 @@
 """The agent node's process: environment, executor, and an end that leaves nothing behind.
 
 The executor is rclpy's SingleThreadedExecutor, by measurement (four cameras, 150 kB each, 30 Hz, two cores, Kilted): it
-took all of 480 images with 3 to 4 % of a core; a MultiThreadedExecutor took 6 to 9 %, or a whole core on a busy machine
-where it lost half of them; the experimental EventsExecutor ran no callback at all. No callback of the node waits, so
-that one thread suffices.
+took all of 480 images with 3 to 4 % of a core, a MultiThreadedExecutor with 6 to 9 %; the experimental EventsExecutor
+ran no callback at all. No callback of the node waits, so that one thread suffices.
 """
 
 from __future__ import annotations
