@@ -25,7 +25,7 @@ from spatialclaw_ros.agent.prompt_text import neutralise, render
 from spatialclaw_ros.agent.records import Answer, Event, EvidenceFrame, Listener, Query, QueryResult
 from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.agent.requests import GoalContext, MaskListener, Requests
-from spatialclaw_ros.agent.sessions import Past, Sessions
+from spatialclaw_ros.agent.sessions import Opening, Past, Sessions
 from spatialclaw_ros.agent.trace import TraceWriter, open_trace
 from spatialclaw_ros.backbones.chat import Backbone, Picture
 from spatialclaw_ros.config import AgentConfig
@@ -112,9 +112,8 @@ class GoalSetup:
             "session_id": query.session_id,
         }
         timeout = self._config.kernel.cell_timeout
-        return KernelRunner(
-            self._sessions, self._requests, snapshot, info, references, query.session_id, context, timeout, work
-        )
+        opening = Opening(query.session_id, snapshot, info, references)
+        return KernelRunner(self._sessions, self._requests, opening, context, timeout, work)
 
     def _goal_run(
         self,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from spatialclaw_ros.agent.request_images import DecodedFrames
 from spatialclaw_ros.agent.requests import GoalContext, Requests
-from spatialclaw_ros.agent.sessions import Session, Sessions, Starting
+from spatialclaw_ros.agent.sessions import Opening, Session, Sessions, Starting
 from spatialclaw_ros.errors import KernelError
-from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.kernel.cell import CellResult
 from spatialclaw_ros.limits import CancelToken
 
@@ -29,17 +26,14 @@ class KernelRunner:
         self,
         sessions: Sessions,
         requests: Requests,
-        snapshot: Snapshot,
-        info: dict[str, Any],
-        files: Mapping[str, bytes],
-        session_id: str,
+        opening: Opening,
         context: GoalContext,
         cell_timeout: float,
         work: CancelToken,
     ) -> None:
         self._sessions = sessions
         self._requests = requests
-        self._start = (session_id, snapshot, info, files)
+        self._opening = opening
         self._context = context
         self._cell_timeout = cell_timeout
         self._work = work
@@ -76,7 +70,7 @@ class KernelRunner:
         self._starting.end(self._sessions)
 
     def _begin(self) -> Starting:
-        starting = self._sessions.begin(*self._start, self._work, self._context.deadline)
+        starting = self._sessions.begin(self._opening, self._work, self._context.deadline)
         starting.on_failure(self._failed)
         return starting
 

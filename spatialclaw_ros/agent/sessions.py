@@ -98,6 +98,19 @@ class Past:
     kernel_lost: bool = False
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What a goal brings to its kernel.
+
+    info: what the kernel's side gets to know besides the frames (JSON). files: more that it can read, by name.
+    """
+
+    session_id: str
+    snapshot: Snapshot
+    info: dict[str, Any]
+    files: Mapping[str, bytes]
+
+
 class Sessions:
     """Hands out kernels, keeps those with a session id (`most` of them, the longest unused goes), closes the others.
 
@@ -130,30 +143,12 @@ class Sessions:
             return Past(history[: lost or 0], history[lost or 0 :], lost is not None)
         return Past(() if words is None else tuple(words), (), words is not None)
 
-    def begin(
-        self,
-        session_id: str,
-        snapshot: Snapshot,
-        info: dict[str, Any],
-        files: Mapping[str, bytes],
-        cancel: CancelToken,
-        deadline: Deadline,
-    ) -> Starting:
-        """Take or start the kernel and bring the goal's frames into it, on a thread of its own.
+    def begin(self, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Starting:
+        """Take or start the kernel and bring the goal's frames into it, on a thread of its own."""
+        return Starting(self._workers.submit(self._begin, opening, cancel, deadline))
 
-        info: what the kernel's side gets to know besides the frames (JSON). files: more that it can read, by name.
-        """
-        return Starting(self._workers.submit(self._begin, session_id, snapshot, info, files, cancel, deadline))
-
-    def _begin(
-        self,
-        session_id: str,
-        snapshot: Snapshot,
-        info: dict[str, Any],
-        files: Mapping[str, bytes],
-        cancel: CancelToken,
-        deadline: Deadline,
-    ) -> Session:
+    def _begin(self, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Session:
+        session_id = opening.session_id
         with self._lock:
             session = self._kept.pop(session_id, None) if session_id else None
         if session is not None and not session.kernel.alive:
@@ -163,7 +158,7 @@ class Sessions:
         if session is None:
             session = self._fresh(self._pool.acquire(cancel, deadline), session_id)
         try:
-            dropped = _bring_in(session, snapshot, info, files, cancel, deadline)
+            dropped = _bring_in(session, opening, cancel, deadline)
         except (Canceled, TimeLimitReached):
             if was_kept:
                 self.give_back(session)  # its variables are none the worse for it
@@ -173,8 +168,8 @@ class Sessions:
         except BaseException:
             self.lose(session) if was_kept else self._drop_fresh(session)
             raise
-        session.snapshot = snapshot
-        session.remember_frames(snapshot, self._max_kept_bytes)
+        session.snapshot = opening.snapshot
+        session.remember_frames(opening.snapshot, self._max_kept_bytes)
         session.note = DROPPED if dropped else ""
         return session
 
@@ -270,19 +265,12 @@ class Starting:
         self._future.add_done_callback(finished)
 
 
-def _bring_in(
-    session: Session,
-    snapshot: Snapshot,
-    info: dict[str, Any],
-    files: Mapping[str, bytes],
-    cancel: CancelToken,
-    deadline: Deadline,
-) -> bool:
+def _bring_in(session: Session, opening: Opening, cancel: CancelToken, deadline: Deadline) -> bool:
     """True where pictures of earlier questions had to go. Raises: KernelError also where shared memory is full."""
     try:
-        for name, data in files.items():
+        for name, data in opening.files.items():
             (session.kernel.frames_folder / name).write_bytes(data)
-        return bool(session.kernel.begin(snapshot, info, cancel, deadline))
+        return bool(session.kernel.begin(opening.snapshot, opening.info, cancel, deadline))
     except OSError as error:
         raise KernelError(
             f"the goal's frames could not be brought into its kernel: {error}; is the shared memory full (df /dev/shm)?"
