@@ -13,17 +13,14 @@ from typing import Any
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.executors import Executor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
 
 from spatialclaw_msgs.action import SpatialQuery
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
+from spatialclaw_ros.ros import action_qos
 from spatialclaw_ros.ros.agent_thread import AgentThread
 from spatialclaw_ros.ros.conversions import feedback_message, query_from_goal, result_message
 from spatialclaw_ros.ros.goal import Goal
-
-FEEDBACK_DEPTH = 100
-"""Feedback messages kept for a client that is slow to take them."""
 
 RESULT_KEPT = 300
 """Seconds that a result is kept for a client that asks late."""
@@ -63,7 +60,8 @@ class QueryServer:
             goal_callback=lambda _: GoalResponse.ACCEPT,
             handle_accepted_callback=self._accept,
             cancel_callback=self._cancel,
-            feedback_pub_qos_profile=QoSProfile(depth=FEEDBACK_DEPTH),
+            feedback_pub_qos_profile=action_qos.FEEDBACK,
+            **action_qos.SERVICES,
             result_timeout=RESULT_KEPT,
         )
 
@@ -73,8 +71,9 @@ class QueryServer:
         return len(self._goals)
 
     def send_feedback(self, goal: Goal, event: Event) -> None:
-        """Tell the client about a stage; from any thread."""
+        """Tell the client about a stage; from the agent's thread."""
         goal.handle.publish_feedback(feedback_message(event))
+        goal.feedback_count += 1
 
     def stop_all(self, code: ErrorCode, message: str) -> None:
         """End every goal soon with this code: those that wait at once, the running one as by a cancel."""
@@ -161,7 +160,9 @@ class QueryServer:
                 handle.succeed()
             else:
                 handle.abort()
-        return result_message(result, self._node.get_clock().now().to_msg(), self._fixed_frame())
+        message = result_message(result, self._node.get_clock().now().to_msg(), self._fixed_frame())
+        message.feedback_count = goal.feedback_count
+        return message
 
 
 def _defect(error: Exception) -> str:

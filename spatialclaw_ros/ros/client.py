@@ -6,14 +6,16 @@ import contextlib
 import dataclasses
 import threading
 import time
+import uuid
+import weakref
 from typing import Any
 
 from spatialclaw_ros.agent.records import Event, Listener, Query, QueryResult
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.ros.environment import prepare_environment
 
-FEEDBACK_DEPTH = 100
-"""Feedback messages that may wait; of rclpy's default of 10, two quick goals lose some."""
+FEEDBACK_GRACE = 1.0
+"""Seconds that a result waits for feedback that was sent before it and is still on its way."""
 
 
 class NodeUnreachable(SpatialClawError):
@@ -23,15 +25,17 @@ class NodeUnreachable(SpatialClawError):
 
 
 class PendingAnswer:
-    """A goal under way: `result()` waits for it, `cancel()` ends it."""
+    """A goal under way: `result()` waits for it, `cancel()` ends it. `events` is whole once it is done."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, listener: Listener | None = None) -> None:
         self.query = query
         self.events: list[Event] = []
         self.message: Any = None
         """The action's result message, once it is there."""
         self.listener_error = ""
+        self._listener = listener
         self._done = threading.Event()
+        self._finishing = threading.Lock()
         self._accepted = threading.Event()
         self._result: QueryResult | None = None
         self._error: Exception | None = None
@@ -64,11 +68,29 @@ class PendingAnswer:
             raise NodeUnreachable(f"the node did not answer the cancel within {seconds:g} s")
         return bool(future.result().goals_canceling)
 
+    @property
+    def _missing(self) -> int:
+        """Feedback messages that the node sent and that are not here."""
+        return 0 if self.message is None else max(0, self.message.feedback_count - len(self.events))
+
+    def _heard(self, event: Event) -> None:
+        self.events.append(event)
+        if self._listener is not None and not self.listener_error:
+            try:
+                self._listener(event)
+            except Exception as error:  # a listener's defect must not end the thread that the result comes on
+                self.listener_error = f"the listener failed with {type(error).__name__}: {error}"
+
     def _finish(self, result: QueryResult | None, error: Exception | None = None) -> None:
-        if result is not None and self.listener_error:
-            result = dataclasses.replace(result, notes=(*result.notes, self.listener_error))
-        self._result, self._error = result, error
-        self._done.set()
+        notes = [self.listener_error] if self.listener_error else []
+        if self._missing:
+            notes.append(f"{self._missing} of {self.message.feedback_count} feedback messages did not arrive")
+        if result is not None:
+            result = dataclasses.replace(result, notes=(*result.notes, *notes))
+        with self._finishing:
+            if not self._done.is_set():
+                self._result, self._error = result, error
+                self._done.set()
 
 
 class QueryClient:
@@ -82,17 +104,24 @@ class QueryClient:
         import rclpy
         from rclpy.action import ActionClient
         from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import QoSProfile
         from rclpy.signals import SignalHandlerOptions
 
         from spatialclaw_msgs.action import SpatialQuery
+        from spatialclaw_ros.ros import action_qos
 
         self._name = f"{node_name.rstrip('/')}/query"
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("spatialclaw_client", context=self._context, enable_rosout=False)
-        feedback = QoSProfile(depth=FEEDBACK_DEPTH)
-        self._action: Any = ActionClient(self.node, SpatialQuery, self._name, feedback_sub_qos_profile=feedback)
+        self._action: Any = ActionClient(self.node, SpatialQuery, self._name, **action_qos.SERVICES)
+        # rclpy forgets a goal's feedback callback when its result is there, and the result overtakes feedback.
+        self._pending: weakref.WeakValueDictionary[bytes, PendingAnswer] = weakref.WeakValueDictionary()
+        self._feedback = self.node.create_subscription(
+            SpatialQuery.Impl.FeedbackMessage,
+            f"{self._name}/_action/feedback",
+            self._on_feedback,
+            action_qos.FEEDBACK,
+        )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._spinning = threading.Thread(target=self._spin, name="query client", daemon=True)
@@ -128,21 +157,14 @@ class QueryClient:
 
         One that raises gets no further event; the result comes all the same, with a note of what it raised.
         """
-        from spatialclaw_ros.ros.conversions import event_from_feedback, goal_from_query
+        from unique_identifier_msgs.msg import UUID
 
-        pending = PendingAnswer(query)
+        from spatialclaw_ros.ros.conversions import goal_from_query
 
-        def on_feedback(message: Any) -> None:
-            event = event_from_feedback(message.feedback)
-            pending.events.append(event)
-            if listener is not None and not pending.listener_error:
-                try:
-                    listener(event)
-                except Exception as error:  # a listener's defect must not end the thread that the result comes on
-                    pending.listener_error = f"the listener failed with {type(error).__name__}: {error}"
-                    self.node.get_logger().error(f"{pending.listener_error}; it gets no further event of this goal")
-
-        future = self._action.send_goal_async(goal_from_query(query), feedback_callback=on_feedback)
+        pending = PendingAnswer(query, listener)
+        goal_id = uuid.uuid4().bytes
+        self._pending[goal_id] = pending
+        future = self._action.send_goal_async(goal_from_query(query), goal_uuid=UUID(uuid=list(goal_id)))
         future.add_done_callback(lambda done: self._on_accepted(done, pending))
         return pending
 
@@ -172,11 +194,37 @@ class QueryClient:
         pending._accepted.set()
         handle.get_result_async().add_done_callback(lambda result: self._on_result(result, pending))
 
+    def _on_feedback(self, message: Any) -> None:
+        from spatialclaw_ros.ros.conversions import event_from_feedback
+
+        pending = self._pending.get(bytes(message.goal_id.uuid))
+        if pending is None or pending.is_done():
+            return
+        unheard = not pending.listener_error
+        pending._heard(event_from_feedback(message.feedback))
+        if unheard and pending.listener_error:
+            self.node.get_logger().error(f"{pending.listener_error}; it gets no further event of this goal")
+        if pending.message is not None and not pending._missing:
+            self._conclude(pending)
+
     def _on_result(self, done: Any, pending: PendingAnswer) -> None:
+        try:
+            pending.message = done.result().result
+        except Exception as error:  # handed on to whoever waits for the result
+            pending._finish(None, error)
+            return
+        if pending._missing:
+            waiting = threading.Timer(FEEDBACK_GRACE, self._conclude, (pending,))
+            waiting.daemon = True
+            waiting.start()
+        else:
+            self._conclude(pending)
+
+    def _conclude(self, pending: PendingAnswer) -> None:
+        """The result is there, and all its feedback is, or the time to wait for that is over; the first call counts."""
         from spatialclaw_ros.ros.conversions import result_from_message
 
         try:
-            pending.message = done.result().result
             pending._finish(result_from_message(pending.message, pending.query))
         except Exception as error:  # handed on to whoever waits for the result
             pending._finish(None, error)

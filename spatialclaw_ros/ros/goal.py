@@ -20,7 +20,8 @@ class Goal:
     """handle: rclpy's ServerGoalHandle. cancel: set by the client's cancel, or by the node when it stops serving.
 
     result: completed by whoever finishes the goal; the execute coroutine awaits it. accepted: steady clock, seconds.
-    stopped: why the node itself stopped this goal, if it did.
+    stopped: why the node itself stopped this goal, if it did. feedback_count: messages sent, counted on the
+    agent's thread.
     """
 
     handle: Any
@@ -29,6 +30,7 @@ class Goal:
     result: Future = field(default_factory=Future)
     accepted: float = field(default_factory=time.monotonic)
     stopped: tuple[ErrorCode, str] | None = None
+    feedback_count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _claimed: bool = False
 

@@ -28,6 +28,14 @@ def test_a_goal_gets_feedback_at_every_stage_and_a_typed_result(client: QueryCli
     assert [each.stamp for each in result.answer.evidence] == frames
 
 
+def test_a_result_never_overtakes_its_feedback(client: QueryClient, frames: list[int]) -> None:
+    sent = [client.send(Query(f"how many? ({number})")) for number in range(20)]
+    for each in sent:
+        result = each.result(10.0)
+        assert [event.stage for event in each.events] == ["plan", "generate", "execute", "observe", "decide"]
+        assert each.message.feedback_count == 5 and result.notes == ()
+
+
 def test_ten_waiting_goals_are_cancelled_while_one_runs(client: QueryClient, frames: list[int]) -> None:
     running = client.send(Query("wait"))
     wait_until(lambda: running.events)
