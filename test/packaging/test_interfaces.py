@@ -74,7 +74,7 @@ def test_goal_result_and_feedback_have_the_fields_that_were_agreed():
     assert set(names[1]) == set(
         "error_code error_message answer answer_type number number_stddev unit choice_index boolean confidence "
         "evidence_frames point objects is_best_effort steps duration prompt_tokens completion_tokens sandbox_level "
-        "trace_path notes".split()
+        "trace_path notes feedback_count".split()
     )
     assert names[2] == "stage step purpose code output image".split()
 
