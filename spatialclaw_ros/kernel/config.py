@@ -7,7 +7,7 @@ from typing import Any
 
 from spatialclaw_ros.errors import ConfigurationError
 
-SANDBOX_CHOICES = ("auto", "bwrap", "landlock", "none")
+SANDBOX_CHOICES = ("auto", "bwrap", "unshare", "landlock", "none")
 
 
 def _option(default: Any, doc: str, low: float | None = None, high: float | None = None, choices: tuple = ()) -> Any:
@@ -23,8 +23,14 @@ class KernelConfig:
 
     sandbox: str = _option(
         "auto",
-        "auto: the strongest level that passes its self-test; bwrap or landlock: that one only; none: no isolation",
+        "auto: the strongest level that passes its self-test; bwrap, unshare, landlock: only that; none: no isolation",
         choices=SANDBOX_CHOICES,
+    )
+    uid: int = _option(
+        65534, "user and group id of kernels where the node runs as root; elsewhere they run as its user", 1, 0xFFFFFFFE
+    )
+    landlock_abi: int = _option(
+        0, "newest version of Landlock to use, 0 = all that this Linux has; lower ones are for trying older ones", 0, 64
     )
     memory_bytes: int = _option(4 << 30, "resident memory of a kernel with its children, bytes", 256 << 20, 1 << 44)
     address_space_bytes: int = _option(
@@ -36,6 +42,9 @@ class KernelConfig:
     max_threads: int = _option(256, "threads of a kernel with its children", 16, 4096)
     max_file_bytes: int = _option(256 << 20, "largest file that a cell may write, bytes", 1 << 20)
     max_scratch_bytes: int = _option(512 << 20, "a kernel's private /tmp, bytes", 1 << 20)
+    max_cpu_seconds: float = _option(
+        600.0, "processor time of one cell with all its threads, and of what it leaves running, s", 1.0, 1e9
+    )
     cell_timeout: float = _option(60.0, "time of one cell that names no limit, s (steady clock)", 0.1, 86400.0)
     start_timeout: float = _option(30.0, "time until a kernel is ready, s", 1.0, 600.0)
     interrupt_grace: float = _option(2.0, "time between interrupting a cell and killing its kernel, s", 0.1, 60.0)

@@ -17,6 +17,7 @@ from typing import Any
 from spatialclaw_ros.kernel import landlock
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -31,8 +32,24 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
+def become(user: int) -> None:
+    """Go on as this unprivileged user and group, for good; what root may is left behind.
+
+    Raises: OSError, as root without the capabilities to do so.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    _drop_bounding(library)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    _prctl(PR_SET_DUMPABLE, 1)  # /proc/self stays this process's own; ptrace is the filter's to refuse
+
+
 def die_with(parent: int | None) -> None:
-    """Be killed when the parent thread ends; end at once if it already has. parent: its id, None if hidden."""
+    """Be killed when the parent thread ends; end at once if it already has. parent: its id, None if hidden.
+
+    A change of user undoes it.
+    """
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
@@ -49,10 +66,10 @@ def limit_resources(limits: dict[str, int]) -> None:
         file.write("900")  # a preference only: out of memory, the kernel goes before the robot's node
 
 
-def apply_landlock(rules: dict[str, list[str]]) -> None:
+def apply_landlock(rules: dict[str, list[str]], most: int) -> None:
     """Restrict files to `read` (and run), `list` (names only), `write` (all but devices) and `sockets` (making them).
 
-    Raises: OSError where the running Linux has no Landlock.
+    most: newest ABI to use, 0 = any. Raises: OSError where the running Linux has no Landlock.
     """
     look = landlock.READ_FILE | landlock.READ_DIR | landlock.EXECUTE
     change = landlock.WRITE_FILE | landlock.TRUNCATE | landlock.MAKE_REG | landlock.MAKE_DIR | landlock.REFER
@@ -62,18 +79,22 @@ def apply_landlock(rules: dict[str, list[str]]) -> None:
     rights |= dict.fromkeys(rules["sockets"], landlock.MAKE_SOCK | landlock.READ_DIR)
     rights |= dict.fromkeys(rules["write"], look | change | remove)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    landlock.restrict(rights)
+    landlock.restrict(rights, most)
 
 
 def drop_capabilities() -> None:
     """Give up every capability, and the way back to them. Matters for root; an ordinary user has none."""
     library = ctypes.CDLL(None, use_errno=True)
-    number = 0
-    while library.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) == 0:
-        number += 1  # ends with EINVAL past the last capability, or with EPERM at once for an ordinary user
+    _drop_bounding(library)
     header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
     if library.capset(header, (ctypes.c_uint32 * 6)()) != 0:
         raise OSError(ctypes.get_errno(), "capset refused to drop capabilities")
+
+
+def _drop_bounding(library: ctypes.CDLL) -> None:
+    number = 0
+    while library.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) == 0:
+        number += 1  # ends with EINVAL past the last capability, or with EPERM at once for an ordinary user
 
 
 def apply_seccomp(program: str) -> None:

@@ -15,14 +15,12 @@ from typing import Any
 
 from spatialclaw_ros.errors import KernelError, SandboxUnavailable
 from spatialclaw_ros.frames.store import FrameStore
-from spatialclaw_ros.kernel import bubblewrap, landlock, process, seccomp
+from spatialclaw_ros.kernel import bubblewrap, guest, landlock, levels, process, seccomp, unshare
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
+from spatialclaw_ros.kernel.levels import LEVELS
 from spatialclaw_ros.kernel.python_tree import python_tree
 from spatialclaw_ros.limits import CancelToken
-
-LEVELS = ("bwrap", "landlock")
-"""Strongest first."""
 
 HOST_FILES = ("/etc/passwd", "/etc/hostname", "/etc/machine-id", "/root/.bashrc")
 APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -120,16 +118,35 @@ def _try_level(level: str, config: KernelConfig) -> LevelReport:
 def _require(level: str, config: KernelConfig) -> None:
     """Cheap checks that give a better sentence than a failed start. Raises: SandboxUnavailable."""
     seccomp.library()
+    if guest.guest_of(level, config) is not None:
+        _require_guest(level, config)
     if level == "bwrap":
         bubblewrap.find()
         return
+    if level == "unshare":
+        unshare.find()
     if config.max_processes > 1:
         raise SandboxUnavailable(
             "kernel.max_processes above 1 needs bwrap: only its process namespace can end children"
         )
-    if landlock.version() < 1:
+    if landlock.version(config.landlock_abi) < 1:
         raise SandboxUnavailable(
             "Landlock is not available (Linux 5.13 or later with 'landlock' in CONFIG_LSM or lsm=)"
+        )
+
+
+def _require_guest(level: str, config: KernelConfig) -> None:
+    """What it takes that root's kernels run as another user. Raises: SandboxUnavailable."""
+    needed = {"CAP_SETUID": guest.CAP_SETUID, "CAP_SETGID": guest.CAP_SETGID}
+    if levels.own_processes(level):
+        needed["CAP_SYS_ADMIN"] = guest.CAP_SYS_ADMIN
+    missing = [name for name, number in needed.items() if not guest.has_capability(number)]
+    if missing:
+        raise SandboxUnavailable(f"this process is root without {', '.join(missing)}")
+    if not levels.own_files(level) and (closed := guest.closed_to_others(python_tree(config.extra_packages))):
+        raise SandboxUnavailable(
+            f"root's kernels run as user {config.uid}, to whom {closed} is closed; open it (chmod o+x), or run the "
+            f"node as an ordinary user"
         )
 
 
@@ -137,7 +154,7 @@ def _run_self_test(level: str, config: KernelConfig) -> dict[str, str]:
     """Start a process at `level` and return what its attempts came to. Raises: KernelError, OSError."""
     store = FrameStore()  # whose folder the next start removes, should this process be killed meanwhile
     try:
-        folders = KernelFolders.make(store.make_folder("check"))
+        folders = KernelFolders.make(store.make_folder("check"), guest.guest_of(level, config))
         with targets(folders, level) as plan:
             child = process.SandboxedProcess(level, config, folders, connection=None, checks=plan)
             try:
@@ -172,7 +189,7 @@ def targets(folders: KernelFolders, level: str) -> Iterator[dict[str, Any]]:
             "unix_path": str(meeting),
             "abstract_name": name,
             "host_pids": [os.getpid(), os.getppid()],
-            "own_pid_space": level == "bwrap",
+            "own_pid_space": levels.own_processes(level),
             "environment": [*process.environment(folders, level), "PWD", "LC_CTYPE"],
             "drops_capabilities": True,
         }
@@ -182,11 +199,17 @@ def _fix(level: str, reason: str) -> str:
     """What to do about a level that does not work, from what is known of this machine."""
     if "pyseccomp" in reason:
         return "pip install pyseccomp; apt install libseccomp2"
+    if "is root without" in reason:
+        return (
+            "run the node as an ordinary user, or give the container that capability (docker run --cap-add SYS_ADMIN)"
+        )
+    if "is closed" in reason:
+        return ""
     if level == "landlock":
         release = platform.release()
         return f"a Linux with Landlock (5.13 or later; this is {release}), with 'landlock' among its lsm= names"
     if "not installed" in reason:
-        return "apt install bubblewrap"
+        return f"apt install {'util-linux' if level == 'unshare' else 'bubblewrap'}"
     if _reads_one(APPARMOR_SWITCH):
         return (
             "AppArmor forbids user namespaces to programs without a profile: apt install apparmor-profiles && "

@@ -35,9 +35,13 @@ class _PathRule(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
-def version() -> int:
-    """The ABI of the running Linux, asked by system call (securityfs may not be mounted); 0 where there is none."""
-    return max(0, _library().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_QUERY)))
+def version(most: int = 0) -> int:
+    """The ABI of the running Linux, asked by system call (securityfs may not be mounted); 0 where there is none.
+
+    most: the newest that is to be used, 0 = any.
+    """
+    found = max(0, _library().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(VERSION_QUERY)))
+    return min(found, most) if most else found
 
 
 def _library() -> ctypes.CDLL:
@@ -49,12 +53,13 @@ def _handled_files(abi: int) -> int:
     return ALL_OF_V1 | (REFER if abi >= 2 else 0) | (TRUNCATE if abi >= 3 else 0) | (1 << 15 if abi >= 5 else 0)
 
 
-def restrict(rights: dict[str, int]) -> None:
+def restrict(rights: dict[str, int], most: int = 0) -> None:
     """Allow only `rights` (path to flags) on files, no TCP from ABI 4, no signals or abstract sockets out from ABI 6.
 
-    Binds the calling thread and what it starts from now on; there is no way back. Raises: OSError.
+    most: the newest ABI to use, 0 = any. Binds the calling thread and what it starts from now on; there is no way back.
+    Raises: OSError.
     """
-    abi = version()
+    abi = version(most)
     if abi < 1:
         raise OSError("this Linux has no Landlock")
     handled = _handled_files(abi)

@@ -24,11 +24,13 @@ def main() -> None:
     from spatialclaw_ros.kernel import allowed_imports, confine, escape_checks
 
     allowed_imports.allow(orders["search"], orders["entries"])
+    if orders["guest"] is not None:
+        confine.become(orders["guest"])
     confine.die_with(orders["parent"])
     os.umask(0o077)
     confine.limit_resources(orders["limits"])
     if orders["landlock"] is not None:
-        confine.apply_landlock(orders["landlock"])
+        confine.apply_landlock(orders["landlock"], orders["landlock_abi"])
     if orders["seccomp"]:
         confine.drop_capabilities()
         confine.apply_seccomp(orders["seccomp"])

@@ -15,6 +15,7 @@ from spatialclaw_ros.kernel.broker import Broker, BrokerHandler, make_door
 from spatialclaw_ros.kernel.channels import Channels, Connection
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
+from spatialclaw_ros.kernel.guest import guest_of
 from spatialclaw_ros.kernel.janitor import Janitor
 from spatialclaw_ros.kernel.process import SandboxedProcess
 from spatialclaw_ros.kernel.session import KernelSession
@@ -162,11 +163,12 @@ class KernelPool:
     def _start_kernel(self) -> KernelSession:
         name = f"kernel-{next(_numbers)}"
         with contextlib.ExitStack() as undo:
-            folders = KernelFolders.make(self._store.make_folder(name))
+            folders = KernelFolders.make(self._store.make_folder(name), guest_of(self.level, self.config))
             undo.callback(folders.remove)
-            near, far = make_door() if self.level == "landlock" else (None, None)
+            near, far = make_door() if self.level in ("unshare", "landlock") else (None, None)
             broker = Broker(folders.broker, self._handler, self.config.max_request_bytes, near)
             undo.callback(broker.close)
+            folders.open_broker()
             connection = Connection(str(folders.sockets / "k"))
             described = connection.described(f"{folders.sockets_inside(self.level)}/k")
             process = self._start_process(folders, described, None if far is None else far.fileno(), undo)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialclaw_ros.errors import Canceled, KernelError
-from spatialclaw_ros.kernel import bubblewrap, landlock, process_tree, seccomp, spawn
+from spatialclaw_ros.kernel import bubblewrap, landlock, levels, process_tree, seccomp, spawn, unshare
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
 from spatialclaw_ros.kernel.python_tree import PythonTree, python_tree
@@ -27,7 +27,7 @@ MAX_BLAS_THREADS = 4
 
 def environment(folders: KernelFolders, level: str) -> dict[str, str]:
     """The only environment variables that a kernel has."""
-    scratch = "/tmp" if level == "bwrap" else str(folders.scratch)
+    scratch = "/tmp" if levels.own_files(level) else str(folders.scratch)
     return {
         "PATH": "/usr/bin",
         "HOME": scratch,
@@ -140,20 +140,7 @@ class SandboxedProcess:
 
     def _start(self) -> subprocess.Popen:
         variables = environment(self.folders, self.level)
-        program = [self.tree.executable, "-I", "-S", "-B", "-u", LAUNCH]
-        if self.level == "bwrap":
-            shown = (str(self.folders.frames),)
-            program = [
-                *bubblewrap.command(
-                    self.tree,
-                    variables,
-                    shown,
-                    (str(self.folders.sockets), self.folders.sockets_inside(self.level)),
-                    str(self.folders.scratch),
-                    self.config.max_scratch_bytes,
-                ),
-                *program,
-            ]
+        program = [*self._wrapper(variables), self.tree.executable, "-I", "-S", "-B", "-u", LAUNCH]
         try:
             return spawn.popen(
                 program,
@@ -168,17 +155,35 @@ class SandboxedProcess:
         except (OSError, TimeoutError) as error:
             raise KernelError(f"could not start {program[0]}: {error}") from error
 
+    def _wrapper(self, variables: dict[str, str]) -> list[str]:
+        """The command that makes the namespaces, where the level has any."""
+        privileged = self.folders.guest is not None
+        if self.level == "unshare":
+            return unshare.command(privileged)
+        if self.level != "bwrap":
+            return []
+        return bubblewrap.command(
+            self.tree,
+            variables,
+            (str(self.folders.frames),),
+            (str(self.folders.sockets), self.folders.sockets_inside(self.level)),
+            str(self.folders.scratch),
+            self.config.max_scratch_bytes,
+            privileged,
+        )
+
     def _give_orders(self, connection: dict[str, Any] | None, checks: dict[str, Any] | None) -> None:
         isolated = self.level != "none"
-        namespaced = self.level == "bwrap"
         orders = {
-            "parent": None if namespaced else os.getpid(),
+            "guest": self.folders.guest,
+            "parent": None if levels.own_processes(self.level) else os.getpid(),
             "package": self.tree.package,
             "search": list(self.tree.search),
             "entries": list(self.tree.entries),
             "limits": self._limits() if isolated else {},
             "output": self._output_limits(),
             "landlock": self._landlock_rules(),
+            "landlock_abi": self.config.landlock_abi,
             "seccomp": self._filter() if isolated else "",
             "connection": connection,
             "checks": checks,
@@ -209,7 +214,7 @@ class SandboxedProcess:
     def _landlock_rules(self) -> dict[str, list[str]] | None:
         """For Landlock alone, the allowlist of files; on top of bubblewrap, a second lock on what may be written."""
         frames, sockets = str(self.folders.frames), self.folders.sockets_inside(self.level)
-        if self.level == "landlock":
+        if self.level in ("unshare", "landlock"):
             read = [*_expand(self.tree), *self.tree.entries, self.tree.package, frames]
             return {
                 "read": read + [path for path in READ_FOR_LANDLOCK if os.path.exists(path)],
@@ -217,14 +222,15 @@ class SandboxedProcess:
                 "write": [str(self.folders.scratch), "/dev/null"],
                 "sockets": [sockets],
             }
-        if self.level == "bwrap" and landlock.version() >= 1:
-            return {"read": ["/"], "list": [], "write": ["/tmp", "/dev/null"], "sockets": [sockets]}
+        if self.level == "bwrap" and landlock.version(self.config.landlock_abi) >= 1:
+            return {"read": ["/"], "list": [], "write": ["/tmp", "/dev/shm", "/dev/null"], "sockets": [sockets]}
         return None
 
     def _filter(self) -> str:
-        namespaced = self.level == "bwrap"
-        processes = namespaced and self.config.max_processes > 1
-        return base64.b64encode(seccomp.build_filter(processes, None if namespaced else self._child.pid)).decode()
+        if levels.own_files(self.level):
+            return base64.b64encode(seccomp.build_filter(self.config.max_processes > 1)).decode()
+        own_pid = unshare.FIRST_PROCESS if levels.own_processes(self.level) else self._child.pid
+        return base64.b64encode(seccomp.build_filter(False, own_pid)).decode()
 
     def _last_words(self) -> bytes:
         """What the process wrote before it ended (or until now): bounded, never waiting for more than a moment."""

@@ -20,6 +20,7 @@ from spatialclaw_ros.kernel import isolation
 from spatialclaw_ros.kernel.channels import Connection
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
+from spatialclaw_ros.kernel.guest import guest_of
 from spatialclaw_ros.kernel.janitor import Janitor
 from spatialclaw_ros.kernel.process import SandboxedProcess
 from spatialclaw_ros.limits import CancelToken
@@ -78,7 +79,7 @@ class SandboxProvisioner(KernelProvisionerBase):
         level = isolation.choose_level(config)
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         root = Path(tempfile.mkdtemp(prefix="spatialclaw-jupyter-", dir=memory))
-        self._folders = folders = KernelFolders.make(root)
+        self._folders = folders = KernelFolders.make(root, guest_of(level, config))
         self._janitor = Janitor(root)
         connection = Connection(str(folders.sockets / "k"))
         inside = connection.described(f"{folders.sockets_inside(level)}/k")

@@ -30,6 +30,7 @@ def share_array(session: KernelSession, array: np.ndarray) -> dict[str, Any]:
     _make_room(path.parent, session.max_result_bytes - array.nbytes)
     with open(path, "xb") as file:
         array.tofile(file)
+    session.show_result(path)
     inside = f"{session.frames_path_inside}/{path.parent.name}/{path.name}"
     return {"file": inside, "dtype": array.dtype.str, "shape": list(array.shape)}
 

@@ -91,6 +91,7 @@ class KernelSession:
         sizes = _sizes(self.frames_folder)
         keep = len(sizes) < MOST_KEPT_FILES and sum(sizes.values()) <= self.max_kept_bytes
         manifest = Path(snapshot.export(self.frames_folder, session=session_info, keep_others=keep))
+        self._folders.show_frames()
         left = sizes if keep else _sizes(self.frames_folder)
         inside = f"{self.frames_path_inside}/{manifest.relative_to(self.frames_folder)}"
         code = f"import spatialclaw_ros.workbench.session as _s; _s.begin({json.dumps(inside)}); del _s"
@@ -132,11 +133,16 @@ class KernelSession:
         self._process.kill(reason)
 
     def next_result_file(self) -> Path:
-        """A fresh name in the kernel's read-only folder for results of the broker."""
+        """A fresh name in the kernel's read-only folder for a result of the broker; `show_result` lets it be read."""
         folder = self.frames_folder / "results"
         folder.mkdir(mode=0o700, exist_ok=True)
+        self._folders.show(folder)
         self._results += 1
         return folder / f"{self._results}.bin"
+
+    def show_result(self, path: Path) -> None:
+        """Let the kernel read a result that was written."""
+        self._folders.show(path)
 
     def _execute(self, code: str, seconds: float, cancel: CancelToken, silent: bool) -> CellResult:
         if "\0" in code or not code.isprintable() and "\ud800" <= max(code) <= "\udfff":

@@ -21,7 +21,7 @@ from spatialclaw_ros.kernel.session import KernelSession
 from spatialclaw_ros.limits import CancelToken, Deadline
 
 SECRET = "sk-test-4c1f9a77"
-LEVELS = ("bwrap", "landlock")
+LEVELS = isolation.LEVELS
 
 
 def answer(method: str, params: dict[str, Any], session: KernelSession, cancel: CancelToken) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spatialclaw_ros.errors import ErrorCode, SandboxUnavailable
-from spatialclaw_ros.kernel import bubblewrap, isolation, landlock, seccomp
+from spatialclaw_ros.kernel import bubblewrap, guest, isolation, landlock, seccomp, unshare
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.python_tree import python_tree
 
@@ -24,7 +24,7 @@ def no_bubblewrap() -> str:
 
 def test_nothing_works_is_an_error_that_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bubblewrap, "find", no_bubblewrap)
-    monkeypatch.setattr(landlock, "version", lambda: 0)
+    monkeypatch.setattr(landlock, "version", lambda most=0: 0)
     with pytest.raises(SandboxUnavailable, match="apt install bubblewrap") as caught:
         isolation.choose_level(KernelConfig())
     assert caught.value.code is ErrorCode.SANDBOX_UNAVAILABLE and "5.13" in str(caught.value)
@@ -47,11 +47,34 @@ def test_level_that_lets_one_attempt_through_is_not_taken(monkeypatch: pytest.Mo
         isolation.choose_level(KernelConfig())
 
 
+def no_unshare() -> str:
+    raise SandboxUnavailable(f"unshare is not installed; {unshare.INSTALL}")
+
+
 def test_weaker_level_is_taken_when_the_stronger_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bubblewrap, "find", no_bubblewrap)
     monkeypatch.setattr(isolation, "_run_self_test", lambda level, config: {"files": ""})
-    monkeypatch.setattr(landlock, "version", lambda: 7)
+    monkeypatch.setattr(isolation, "_require_guest", lambda level, config: None)
+    monkeypatch.setattr(landlock, "version", lambda most=0: 7)
+    monkeypatch.setattr(bubblewrap, "find", no_bubblewrap)
+    assert isolation.choose_level(KernelConfig()) == "unshare"
+    monkeypatch.setattr(unshare, "find", no_unshare)
+    isolation._cache.clear()  # a level that worked is not tried again
     assert isolation.choose_level(KernelConfig()) == "landlock"
+
+
+def test_root_without_the_right_to_change_user_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "guest_of", lambda level, config: 65534)
+    monkeypatch.setattr(guest, "has_capability", lambda number: number != guest.CAP_SETUID)
+    report = isolation.probe(levels=("landlock",)).levels[0]
+    assert "root without CAP_SETUID" in report.reason and "ordinary user" in report.fix
+
+
+def test_folder_closed_to_the_kernels_user_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    package = tmp_path / "package"
+    package.mkdir()
+    tree = dataclasses.replace(python_tree(), package=str(package))
+    assert guest.closed_to_others(tree) in (str(tmp_path), *map(str, tmp_path.parents))
 
 
 def test_level_asked_for_by_name_is_not_replaced_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +83,8 @@ def test_level_asked_for_by_name_is_not_replaced_by_another(monkeypatch: pytest.
         isolation.choose_level(KernelConfig(sandbox="bwrap"))
 
 
-def test_many_processes_need_the_level_that_can_end_them() -> None:
+def test_many_processes_need_the_level_that_can_end_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_require_guest", lambda level, config: None)
     with pytest.raises(SandboxUnavailable, match="max_processes"):
         isolation.choose_level(KernelConfig(sandbox="landlock", max_processes=4))
 
@@ -77,8 +101,7 @@ def test_self_test_notices_a_sandbox_that_shows_the_host(monkeypatch: pytest.Mon
     report = isolation.probe(levels=("bwrap",))
     if not report.level:
         pytest.skip(f"bwrap does not work here: {report.levels[0].reason}")
-    real = bubblewrap.python_tree if hasattr(bubblewrap, "python_tree") else python_tree
-    leaky = dataclasses.replace(real(), roots=(*real().roots, "/dev/shm"))
+    leaky = dataclasses.replace(python_tree(), roots=(*python_tree().roots, "/etc"))
     monkeypatch.setattr(isolation.process, "python_tree", lambda extra=(): leaky)
     broken = isolation.probe(levels=("bwrap",)).levels[0]
     assert not broken.works and "files" in broken.reason

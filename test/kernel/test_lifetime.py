@@ -41,7 +41,7 @@ def works(level: str) -> bool:
     return isolation.probe(levels=(level,)).level == level
 
 
-@pytest.fixture(params=["bwrap", "landlock"])
+@pytest.fixture(params=isolation.LEVELS)
 def level(request: pytest.FixtureRequest) -> str:
     if not works(request.param):
         pytest.skip(f"this machine does not offer {request.param}")
