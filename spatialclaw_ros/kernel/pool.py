@@ -61,6 +61,8 @@ class KernelPool:
         Raises: SandboxUnavailable naming what to install.
         """
         self.level = isolation.choose_level(self.config)
+        if self.level == "none":
+            _log.warning("kernel.sandbox is none: what the model writes runs with all rights of this user")
         self._janitor = Janitor(self._store.folder)
         self._watchdog = Watchdog(self.config, self.sessions)
         atexit.register(self.close)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spatialclaw_ros.errors import Canceled, KernelError
-from spatialclaw_ros.kernel import bubblewrap, landlock, levels, process_tree, seccomp, spawn, unshare
+from spatialclaw_ros.kernel import bubblewrap, cgroups, landlock, levels, process_tree, seccomp, spawn, unshare
 from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
 from spatialclaw_ros.kernel.python_tree import PythonTree, python_tree
@@ -66,9 +66,12 @@ class SandboxedProcess:
         self.end_reason = ""
         self.report: dict[str, Any] = {}
         self._door = door
+        self._group = cgroups.make_group(folders.root.name, config) if level != "none" else None
         self._child = self._start()
         try:
             self.pidfd = os.pidfd_open(self._child.pid)
+            if self._group is not None:
+                self._group.take(self._child.pid)
             self._give_orders(connection, checks)
         except BaseException:
             self.kill("did not take its orders")
@@ -87,6 +90,8 @@ class SandboxedProcess:
         code = self._child.wait(timeout=5)
         if self.end_reason:
             return self.end_reason
+        if self._group is not None and (reason := self._group.what_ended_it()):
+            return reason
         number = -code if code < 0 else code - 128  # bubblewrap reports a signal as 128 + its number, like a shell
         if 0 < number < signal.NSIG:
             return f"the kernel was ended by {signal.Signals(number).name}"
@@ -129,6 +134,8 @@ class SandboxedProcess:
     def close(self) -> None:
         """Kill, and close the pipes."""
         self.kill("closed")
+        if self._group is not None:
+            self._group.remove()
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             if pipe is not None:
                 pipe.close()

@@ -8,17 +8,22 @@ import signal
 import time
 from dataclasses import dataclass
 
+TICKS = os.sysconf("SC_CLK_TCK")
 FOLLOW_SECONDS = 1.0
 """Time for a tree's root to end by itself after all below it was killed."""
 
 
 @dataclass(frozen=True)
 class TreeUse:
-    """resident: bytes of private and shared memory mapped in (file pages, such as libraries, are not counted)."""
+    """resident: bytes of private and shared memory mapped in (file pages, such as libraries, are not counted).
+
+    cpu_seconds: processor time, of children that were waited for too.
+    """
 
     processes: int
     threads: int
     resident: int
+    cpu_seconds: float
 
 
 def descendants(pid: int) -> list[int]:
@@ -42,17 +47,20 @@ def descendants(pid: int) -> list[int]:
 
 def measure(pid: int) -> TreeUse:
     """What `pid` and its descendants use now."""
-    processes = threads = resident = 0
+    processes = threads = resident = ticks = 0
     for member in descendants(pid):
         try:
             with open(f"/proc/{member}/status", encoding="ascii", errors="replace") as file:
                 status = dict(line.split(":", 1) for line in file if ":" in line)
+            with open(f"/proc/{member}/stat", encoding="ascii", errors="replace") as file:
+                fields = file.read().rpartition(")")[2].split()
         except OSError:
             continue
         processes += 1
         threads += int(status.get("Threads", "0"))
         resident += sum(int(status.get(name, "0 kB").split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
-    return TreeUse(processes, threads, resident)
+        ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime: proc_pid_stat(5)
+    return TreeUse(processes, threads, resident, ticks / TICKS)
 
 
 def kill(pid: int, timeout: float = 5.0) -> bool:

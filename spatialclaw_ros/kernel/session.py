@@ -63,6 +63,8 @@ class KernelSession:
         self._lock = threading.Lock()
         self._closed = False
         self._results = 0
+        self.cells = 0
+        """How many were begun, of which the watchdog takes note."""
         channels.watch(process.pidfd)
         broker.start(self)
 
@@ -156,6 +158,7 @@ class KernelSession:
 
     def _run(self, code: str, seconds: float, cancel: CancelToken, silent: bool) -> CellResult:
         cell = CancelToken()
+        self.cells += 1
         self._broker.begin_cell(cell)
         forget = cancel.on_cancel(self._channels.wake)
         try:

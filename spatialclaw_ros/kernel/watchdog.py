@@ -21,6 +21,7 @@ class Watchdog:
     def __init__(self, config: KernelConfig, sessions: Callable[[], list[KernelSession]]) -> None:
         self._config = config
         self._sessions = sessions
+        self._cells: dict[str, tuple[int, float]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kernel-watchdog", daemon=True)
         self._thread.start()
@@ -31,7 +32,9 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
-            for session in self._sessions():
+            sessions = self._sessions()
+            self._cells = {session.id: self._cells.get(session.id, (0, 0.0)) for session in sessions}
+            for session in sessions:
                 reason = self._excess(session) if session.alive else ""
                 if reason:
                     session.end(reason)
@@ -46,11 +49,25 @@ class Watchdog:
             return f"the kernel had {use.processes} processes, its limit is {self._config.max_processes}"
         if use.threads > self._config.max_threads:
             return f"the kernel had {use.threads} threads, its limit is {self._config.max_threads}"
+        used = use.cpu_seconds - self._used_before(session, use.cpu_seconds)
+        if used > self._config.max_cpu_seconds:
+            return (
+                f"the kernel used {used:.0f} s of processor time since its last cell began, its limit is "
+                f"{self._config.max_cpu_seconds:g} s; do less per cell, and leave no thread running"
+            )
         scratch = _folder_bytes(session.scratch_folder)
         if scratch > self._config.max_scratch_bytes:
             most = self._config.max_scratch_bytes // MEBIBYTE
             return f"the kernel wrote {scratch // MEBIBYTE} MiB of files, its limit is {most} MiB"
         return ""
+
+    def _used_before(self, session: KernelSession, now: float) -> float:
+        """Processor time of the kernel when its last cell began, as far as a look a few times a second can tell."""
+        cells, before = self._cells[session.id]
+        if session.cells != cells:
+            before = now
+            self._cells[session.id] = session.cells, before
+        return before
 
 
 def _folder_bytes(folder: str) -> int:

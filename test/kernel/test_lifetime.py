@@ -118,6 +118,22 @@ def test_kernel_outlives_the_thread_that_asked_for_it(level: str) -> None:
         store.close()
 
 
+def test_processor_time_beyond_the_limit_ends_the_kernel_with_the_reason() -> None:
+    store = FrameStore("spatialclaw-lifetest")
+    pool = KernelPool(KernelConfig(max_cpu_seconds=1.0), lambda m, p, s, c: {}, store)
+    try:
+        pool.start()
+        session = pool.acquire(CancelToken(), Deadline(60))
+        assert session.execute("print('short')", 20).stdout == "short\n"
+        result = session.execute("while True: pass", 60)
+        assert result.status == "died" and result.error is not None
+        assert "processor time" in result.error.message and "1 s" in result.error.message
+        session.close()
+    finally:
+        pool.close()
+        store.close()
+
+
 def test_acquire_ends_at_once_when_cancelled() -> None:
     store = FrameStore("spatialclaw-lifetest")
     pool = KernelPool(KernelConfig(), lambda m, p, s, c: {}, store)
