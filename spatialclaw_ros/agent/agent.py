@@ -79,6 +79,15 @@ class SpatialAgent:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    def sandbox_level(self) -> str:
+        """How this agent's kernels are isolated; the first call tries it out on this machine, in about half a second.
+
+        Raises: SandboxUnavailable naming, per level, why it does not work and what to install.
+        """
+        from spatialclaw_ros.kernel.isolation import choose_level
+
+        return choose_level(self.config.kernel)
+
     def start(self) -> None:
         """Start the spare kernel and load what the first question needs; a second call does nothing.
 

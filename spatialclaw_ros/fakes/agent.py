@@ -49,6 +49,10 @@ class FakeAgent:
         self.store = FrameStore("spatialclaw")
         self.encoder = NoEncoder()
 
+    def sandbox_level(self) -> str:
+        """There is no kernel; "none" only where the configuration says so."""
+        return "none" if self.config.kernel.sandbox == "none" else "fake"
+
     def start(self) -> None:
         """Nothing to start."""
 

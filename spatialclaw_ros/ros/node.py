@@ -18,12 +18,13 @@ from spatialclaw_ros.agent.agent import SpatialAgent
 from spatialclaw_ros.agent.goal import check_goal
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
 from spatialclaw_ros.config import AgentConfig, BufferConfig
-from spatialclaw_ros.errors import ErrorCode, SpatialClawError
+from spatialclaw_ros.errors import ErrorCode, SandboxUnavailable, SpatialClawError
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.limits import Deadline
 from spatialclaw_ros.ros.action import QueryServer
 from spatialclaw_ros.ros.agent_thread import AgentThread
 from spatialclaw_ros.ros.camera_search import CameraSearch
+from spatialclaw_ros.ros.diagnostics import WITHOUT, Diagnostics, Isolation
 from spatialclaw_ros.ros.frame_wait import wait_for_frames
 from spatialclaw_ros.ros.goal import Goal
 from spatialclaw_ros.ros.outputs import Outputs
@@ -75,6 +76,8 @@ class SpatialClawNode(LifecycleNode):
         self._said_silent: dict[str, str] = {}
         self._thread = AgentThread()
         self._outputs = Outputs(self)
+        self._isolation = Isolation()
+        self._diagnostics = Diagnostics(self, lambda: self._isolation)
         self.server = QueryServer(
             self, self._thread, self._check, self._work, self._finished, lambda: self._config.world.fixed_frame
         )
@@ -155,12 +158,24 @@ class SpatialClawNode(LifecycleNode):
         self._config = read_config(self)
         self._agent = self._make_agent(self._config)
         try:
+            self._isolation = self._isolate()
             self._make_buffers(self._agent, self._config.buffer)
         except BaseException:
             self._close_agent()
             raise
         self._problem = NotActive("the node is inactive; activate it with its change_state service")
         self._thread.submit(self._start_agent)
+
+    def _isolate(self) -> Isolation:
+        """Find out how kernels are isolated, and warn where they are not. Raises: SandboxUnavailable."""
+        try:
+            level = self._agent.sandbox_level()
+        except SandboxUnavailable as error:
+            self._isolation = Isolation(problem=str(error))
+            raise
+        if level == "none":
+            self.get_logger().warning(WITHOUT)
+        return Isolation(level)
 
     def _make_buffers(self, agent: Any, settings: BufferConfig) -> None:
         self._buffer = FrameBuffer(
@@ -259,6 +274,8 @@ class SpatialClawNode(LifecycleNode):
     def _close_agent(self) -> None:
         agent, buffer = self._agent, self._buffer
         self._agent = self._buffer = None
+        if not self._isolation.problem:
+            self._isolation = Isolation()
         if isinstance(self._transforms, Tf2Transforms):
             self._transforms.close()
         if buffer is not None:
