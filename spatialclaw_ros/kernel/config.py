@@ -26,8 +26,8 @@ class KernelConfig:
         "auto: the strongest level that passes its self-test; bwrap, unshare, landlock: only that; none: no isolation",
         choices=SANDBOX_CHOICES,
     )
-    uid: int = _option(
-        65534, "user and group id of kernels where the node runs as root; elsewhere they run as its user", 1, 0xFFFFFFFE
+    uid: int = _option(  # 65533: reserved by Debian's policy, 9.2.2; not nobody, as whom other services run
+        65533, "user and group id of kernels where the node runs as root; elsewhere they run as its user", 1, 0xFFFFFFFE
     )
     landlock_abi: int = _option(
         0, "newest version of Landlock to use, 0 = all that this Linux has; lower ones are for trying older ones", 0, 64
