@@ -15,10 +15,8 @@ from spatialclaw_ros.backbones.chat import Picture
 from spatialclaw_ros.frames.camera import Intrinsics
 from spatialclaw_ros.frames.compressed import JPEG_MAGIC, read_header
 from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.kernel.methods import MAX_SIDE
 from spatialclaw_ros.workbench.errors import ToolError
-
-MAX_SIDE = 8192
-"""Of an inline picture, pixels."""
 
 MODEL_SIDE = 1280
 """Pictures are shrunk to this longer side before a model looks for things in them, pixels."""

@@ -13,20 +13,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from spatialclaw_ros.agent.checked_masks import checked_masks
 from spatialclaw_ros.agent.request_images import ImageOfRequest, image_of, picture_of
 from spatialclaw_ros.backbones.chat import Backbone, Picture
 from spatialclaw_ros.errors import BackboneError
 from spatialclaw_ros.frames.frame import Frame
+from spatialclaw_ros.kernel.methods import MAX_IMAGES, MAX_POINTS, MAX_PROMPT, MAX_QUESTION
 from spatialclaw_ros.limits import CancelToken, Deadline
 from spatialclaw_ros.perception.interfaces import Box, Prompt, Segmenter, SegmentInput
 from spatialclaw_ros.workbench.errors import ToolError
 
 _log = logging.getLogger(__name__)
-
-MAX_PROMPT = 500
-MAX_VLM_QUESTION = 4000
-MAX_VLM_IMAGES = 16
-MAX_POINTS = 256
 
 ShareArray = Callable[[Any, np.ndarray], dict[str, Any]]
 """(kernel session, array) -> {"file", "dtype", "shape"}, which the kernel can map (kernel.results.share_array)."""
@@ -129,6 +126,7 @@ class Requests:
         self._current.request = (context, cancel)
         try:
             found = self.segmenter.segment(SegmentInput(image.color, image.depth, image.intrinsics), prompt, cancel)
+            found = checked_masks(found, image.color.shape[:2], self.segmenter.name)
         finally:
             self._current.request = None
         _announce(context, image.frame, prompt, found)
@@ -155,10 +153,10 @@ class Requests:
 
     def _vision_request(self, what: str, params: dict[str, Any], context: GoalContext) -> tuple[list[Picture], str]:
         self._check_sight(what)
-        question = _text(params.get("question"), "question", MAX_VLM_QUESTION)
+        question = _text(params.get("question"), "question", MAX_QUESTION)
         images = params.get("images")
-        if not isinstance(images, (list, tuple)) or not 1 <= len(images) <= MAX_VLM_IMAGES:
-            raise ToolError(f"{what} takes 1 to {MAX_VLM_IMAGES} images; got {_kind(images)}")
+        if not isinstance(images, (list, tuple)) or not 1 <= len(images) <= MAX_IMAGES:
+            raise ToolError(f"{what} takes 1 to {MAX_IMAGES} images; got {_kind(images)}")
         return [picture_of(image_of(image, context.frames)) for image in images], question
 
     def _check_sight(self, what: str) -> None:

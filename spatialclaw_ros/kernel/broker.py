@@ -1,6 +1,6 @@
-"""The broker: a kernel's only way to perception and the model, one typed request at a time on a thread per kernel.
+"""The broker: a kernel's only way to perception and the model: its sockets, and the framing of messages on them.
 
-A request is served only while a cell runs, with a cancel token that is set when the cell is stopped or ends.
+One thread per kernel reads one request at a time; RequestService says what becomes of it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatialclaw_ros.errors import SpatialClawError
 from spatialclaw_ros.kernel import wire
+from spatialclaw_ros.kernel.config import KernelConfig
+from spatialclaw_ros.kernel.methods import MAX_REPLY_BYTES
+from spatialclaw_ros.kernel.request_service import BrokerHandler, RequestService, refusal
+from spatialclaw_ros.kernel.token_bucket import TokenBucket
 from spatialclaw_ros.limits import CancelToken
+from spatialclaw_ros.workbench.errors import RequestRateExceeded, ToolError
 
 if TYPE_CHECKING:
     from spatialclaw_ros.kernel.session import KernelSession
-
-BrokerHandler = Callable[[str, dict[str, Any], "KernelSession", CancelToken], dict[str, Any]]
-"""(method, params, session, cancel) -> result. Raised SpatialClawErrors go back to the cell by class name."""
 
 MAX_CONNECTIONS = 4
 BACKLOG = 16
@@ -32,7 +32,6 @@ MESSAGE_SECONDS = 10.0
 """Time that one message may take to arrive or leave, once it has begun."""
 STEP_SECONDS = 0.2
 """How soon a stalled message notices that the kernel is being closed."""
-MAX_ERROR_CHARACTERS = 2000
 
 _log = logging.getLogger(__name__)
 
@@ -45,13 +44,9 @@ class Broker:
     """
 
     def __init__(self, path: Path, handler: BrokerHandler, max_request_bytes: int, door: socket.socket | None) -> None:
-        self._handler = handler
+        self._service = RequestService(handler)
         self._max_bytes = max_request_bytes
         self._door = door
-        self._session: KernelSession | None = None
-        self._lock = threading.Lock()
-        self._cell: CancelToken | None = None
-        self._served = 0
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen(BACKLOG)
@@ -64,33 +59,32 @@ class Broker:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"broker-{path.parent.parent.name}", daemon=True)
 
-    def start(self, session: KernelSession) -> None:
-        self._session = session
+    def start(self, session: KernelSession, config: KernelConfig) -> None:
+        """Serve from now on. config: the limits on requests per second and bytes per second."""
+        rate = config.max_request_bytes_per_second
+        self._bytes = TokenBucket(rate, max(rate, self._max_bytes))  # the largest request has to fit once
+        self._service.start(session, config)
         self._thread.start()
 
     def begin_cell(self, cancel: CancelToken) -> None:
         """From now on requests are served, with `cancel`."""
-        with self._lock:
-            self._cell = cancel
+        self._service.begin_cell(cancel)
 
     def end_cell(self) -> None:
         """Requests are refused again; one that still runs is cancelled."""
-        with self._lock:
-            cell, self._cell = self._cell, None
-        if cell is not None:
-            cell.cancel("the cell ended")
+        self._service.end_cell()
 
     def close(self) -> None:
         """Cancel what runs, close every connection and wait for the thread, at most a few seconds."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self.end_cell()
+        self._service.close()
         self._wake.send(b"x")
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(MESSAGE_SECONDS)
         if self._thread.is_alive():
-            _log.warning("a broker request ignores its cancellation; its thread ends when the request does")
+            _log.warning("the broker of a kernel that was closed does not end")
             return
         self._close_sockets()
 
@@ -119,7 +113,7 @@ class Broker:
                     self._open_door()
                 else:
                     self._answer(ready)
-        # closing: the closer closes the sockets, unless it gave up waiting for a request that would not end
+        # closing: the closer closes the sockets, unless it gave up waiting for this thread
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # it went away before it was accepted
@@ -159,49 +153,44 @@ class Broker:
         connection.close()
 
     def _answer(self, connection: socket.socket) -> None:
-        """One request, one reply. A connection that breaks the framing is closed, after saying why."""
+        """One request, one reply. A connection that breaks the framing or a limit is closed, after saying why."""
         try:
             body = self._receive(connection)
             if body is None:
                 self._drop(connection)
                 return
-            self._send(connection, self._reply_to(body))
-        except (wire.BadRequest, ValueError, TypeError) as error:
-            with contextlib.suppress(OSError):  # it may be gone already
-                self._send(connection, {"v": wire.VERSION, "id": 0, "error": _described("BadRequest", error)})
-            self._drop(connection)
+            self._send(connection, self._service.reply_to(body))
         except OSError:
             self._drop(connection)
+        except (wire.BadRequest, RequestRateExceeded) as error:
+            self._dismiss(connection, error)
+        except (ValueError, TypeError) as error:  # text that is no Unicode, for one
+            self._dismiss(connection, ToolError(f"the result cannot be sent: {error}"))
 
-    def _reply_to(self, body: bytes) -> dict[str, Any]:
-        try:
-            request_id, method, params = wire.decode_request(body)
-        except wire.BadRequest as error:
-            return {"v": wire.VERSION, "id": error.request_id, "error": _described("BadRequest", error)}
-        with self._lock:
-            cancel = self._cell
-        if cancel is None:
-            refusal = {"type": "BrokerError", "message": "no cell is running; only a running cell is served"}
-            return {"v": wire.VERSION, "id": request_id, "error": refusal}
-        assert self._session is not None
-        try:
-            result = self._handler(method, params, self._session, cancel)
-        except SpatialClawError as error:
-            return {"v": wire.VERSION, "id": request_id, "error": _described(type(error).__name__, error)}
-        except Exception as error:  # the handler's own bug must not end the kernel's only way out
-            _log.exception("broker method %s failed", method)
-            return {"v": wire.VERSION, "id": request_id, "error": _described("ToolError", f"{method} failed: {error}")}
-        return {"v": wire.VERSION, "id": request_id, "result": result}
+    def _dismiss(self, connection: socket.socket, error: Exception) -> None:
+        with contextlib.suppress(OSError):  # it may be gone already
+            self._send(connection, refusal(error))
+        self._drop(connection)
 
     def _receive(self, connection: socket.socket) -> bytes | None:
-        """A message's body; None at the end of the stream. Raises: BadRequest, OSError (it broke, or stalled)."""
+        """A message's body; None at the end of the stream.
+
+        Raises: BadRequest, RequestRateExceeded (before the body is read), OSError (it broke, or stalled).
+        """
         end = time.monotonic() + MESSAGE_SECONDS
         header = self._read(connection, wire.HEADER.size, end)
         if header is None:
             return None
         (length,) = wire.HEADER.unpack(header)
         if not 0 < length <= self._max_bytes:
-            raise wire.BadRequest(f"a request of {length} bytes; expected 1 to {self._max_bytes}")
+            raise wire.BadRequest(
+                f"a request of {length} bytes; expected 1 to {self._max_bytes} (kernel.max_request_bytes): send fewer "
+                "or smaller pictures (items of InputImages travel by number and cost nothing)"
+            )
+        if not self._bytes.take(length):
+            self._closing.wait(min(1.0, self._bytes.seconds_until(length)))
+            rate = f"{self._bytes.rate / 2**20:g} MiB a second (kernel.max_request_bytes_per_second)"
+            raise RequestRateExceeded(f"more than {rate} of pictures; items of InputImages travel by number")
         return self._read(connection, length, end)
 
     def _read(self, connection: socket.socket, count: int, end: float) -> bytes | None:
@@ -222,15 +211,11 @@ class Broker:
 
     def _send(self, connection: socket.socket, message: dict[str, Any]) -> None:
         data = wire.encode(message)
-        if len(data) - wire.HEADER.size > self._max_bytes:
-            text = f"the result has {len(data)} bytes, at most {self._max_bytes} fit; arrays go through share_array"
-            data = wire.encode({**{k: message[k] for k in ("v", "id")}, "error": _described("ToolError", text)})
+        if len(data) - wire.HEADER.size > MAX_REPLY_BYTES:
+            text = f"the result has {len(data)} bytes, at most {MAX_REPLY_BYTES} fit; arrays go through share_array"
+            data = wire.encode(refusal(ToolError(text), message["id"]))
         connection.settimeout(MESSAGE_SECONDS)
         connection.sendall(data)
-
-
-def _described(name: str, error: Exception | str) -> dict[str, str]:
-    return {"type": name, "message": str(error)[:MAX_ERROR_CHARACTERS]}
 
 
 def make_door() -> tuple[socket.socket, socket.socket]:

@@ -55,6 +55,12 @@ class KernelConfig:
     max_picture_bytes: int = _option(4 << 20, "largest picture that is kept, bytes", 1024, 64 << 20)
     max_message_bytes: int = _option(16 << 20, "largest message that is read from a kernel, bytes", 1 << 16, 1 << 30)
     max_request_bytes: int = _option(32 << 20, "largest request of a cell to the broker, bytes", 1 << 16, 1 << 30)
+    max_requests_per_second: int = _option(
+        50, "requests of a kernel to the broker, per second and at once; more are refused", 1, 10_000
+    )
+    max_request_bytes_per_second: int = _option(
+        128 << 20, "bytes of a kernel's requests to the broker, per second; more are refused", 1 << 16, 1 << 34
+    )
     max_result_bytes: int = _option(256 << 20, "arrays that the broker shares with one kernel, bytes", 1 << 20)
     extra_packages: tuple[str, ...] = _option(
         (), "distributions besides the usual ones that cells may import, where installed"

@@ -62,6 +62,8 @@ class Execution:
             if problem:
                 self._process.kill(problem)
                 return self._died(problem, start)
+        if self._stop == "timeout":
+            self._collector.note(f"{self._stop_reason} (kernel.cell_timeout, or what the goal had left)")
         if self._channels.refused > refused:
             self._collector.note(f"{self._channels.refused - refused} messages of the kernel were refused as malformed")
         reply = self._reply or {}

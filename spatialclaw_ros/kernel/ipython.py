@@ -20,6 +20,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
+from spatialclaw_ros.kernel.limit_hints import limit_hint
 from spatialclaw_ros.kernel.output import OUTPUT, CellDisplayHook, CellDisplayPublisher
 from spatialclaw_ros.kernel.text_limit import shortened
 
@@ -82,14 +83,17 @@ def _plain_traceback(error: BaseException, trace: Any) -> list[str]:
         lines.append("".join(traceback.format_exception_only(type(error), error)).rstrip())
     except Exception:  # the exception's own __str__ failed; its type still says something
         lines.append(type(error).__name__)
+    if hint := limit_hint(error):
+        lines.append(f"({hint})")
     return [shortened(line, LINE_BYTES) for line in lines]
 
 
 def _message(error: BaseException) -> str:
+    hint = limit_hint(error)
     try:
-        return shortened(str(error), MESSAGE_BYTES)
+        return shortened(str(error), MESSAGE_BYTES) + (f" ({hint})" if hint else "")
     except Exception:  # the exception's own __str__ failed
-        return ""
+        return hint
 
 
 def _is_cell(filename: str) -> bool:

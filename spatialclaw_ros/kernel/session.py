@@ -66,7 +66,7 @@ class KernelSession:
         self.cells = 0
         """How many were begun, of which the watchdog takes note."""
         channels.watch(process.pidfd)
-        broker.start(self)
+        broker.start(self, config)
 
     @property
     def alive(self) -> bool:

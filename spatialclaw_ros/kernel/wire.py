@@ -8,9 +8,9 @@ from typing import Any
 import msgpack
 
 from spatialclaw_ros.errors import KernelError
+from spatialclaw_ros.kernel.methods import VERSION
 
 HEADER = struct.Struct(">I")
-VERSION = 1
 MAX_VALUES = 20_000
 """Values in one request: 32 MiB of empty maps would unpack to 2 GiB of objects. Binary data counts as one value."""
 MAX_METHOD_CHARACTERS = 64

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from spatialclaw_ros.workbench.errors import ToolError
+from spatialclaw_ros.workbench.errors import RequestRateExceeded, ToolError
 from spatialclaw_ros.workbench.images import FrameImage, InputImages
+from spatialclaw_ros.workbench.shared_arrays import map_shared
 
 BrokerCall = Callable[[str, dict[str, Any]], dict[str, Any]]
 """(method, params) -> result; raises ToolError, NoMaskFound, BrokerError."""
@@ -46,9 +47,16 @@ class Bench:
             self.notes.append(text)
 
     def ask_node(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One request to the node. Raises: ToolError, NoMaskFound, BrokerError."""
+        """One request to the node, made again once where it came too soon after the others; the model is told then.
+
+        Raises: ToolError, NoMaskFound, BrokerError.
+        """
         self.tool_calls += 1
-        return self.call(method, params)
+        try:
+            return self.call(method, params)
+        except RequestRateExceeded as error:  # which comes when the next one may follow
+            self.note(f"requests were slowed down: {error}")
+            return self.call(method, params)
 
     def start_cell(self) -> None:
         """Forget what the previous cell collected."""
@@ -74,14 +82,10 @@ class Bench:
         )
 
     def shared_array(self, reference: Any) -> np.ndarray:
-        """The array behind a broker's reference {"file", "dtype", "shape"}, mapped read-only (an array passes
-        through)."""
+        """The array behind a broker's reference, mapped read-only (an array passes through). Raises: BrokerError."""
         if isinstance(reference, np.ndarray):
             return reference
-        shape = tuple(int(n) for n in reference["shape"])
-        if 0 in shape:
-            return np.zeros(shape, reference["dtype"])
-        return np.memmap(self.folder / reference["file"], dtype=reference["dtype"], mode="r", shape=shape)
+        return map_shared(reference, self.folder)
 
 
 def rgb_pixels(image: Any) -> np.ndarray:

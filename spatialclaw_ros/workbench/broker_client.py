@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -10,13 +11,15 @@ from typing import Any
 
 import msgpack
 
-from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, ToolError
+from spatialclaw_ros.kernel.fields import FieldError
+from spatialclaw_ros.kernel.methods import MAX_REPLY_BYTES, VERSION, check_result
+from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, RequestRateExceeded, ToolError
 
-PROTOCOL_VERSION = 1
-MAX_MESSAGE_BYTES = 32 << 20
 ENVIRONMENT_NAME = "SPATIALCLAW_BROKER"
 _HEADER = struct.Struct(">I")
-_ERROR_TYPES: dict[str, type[ToolError]] = {"NoMaskFound": NoMaskFound, "BrokerError": BrokerError}
+_ERROR_TYPES: dict[str, type[ToolError]] = {
+    kind.__name__: kind for kind in (NoMaskFound, BrokerError, RequestRateExceeded)
+}
 
 
 class BrokerClient:
@@ -35,17 +38,12 @@ class BrokerClient:
     def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send one request and wait for its reply.
 
-        Raises: the typed error that the node names (NoMaskFound, else ToolError), BrokerError when it does not answer.
+        Raises: the typed error that the node names (NoMaskFound, RequestRateExceeded, else ToolError), BrokerError when
+        it does not answer, or not as agreed (kernel.methods).
         """
         with self._lock:
             request_id, self._next_id = self._next_id, self._next_id + 1
-            body = msgpack.packb({"v": PROTOCOL_VERSION, "id": request_id, "method": method, "params": params})
-            if len(body) > MAX_MESSAGE_BYTES:
-                raise ToolError(
-                    f"{method}: the request has {len(body) / 2**20:.0f} MiB, at most "
-                    f"{MAX_MESSAGE_BYTES >> 20} MiB fit; "
-                    f"send fewer or smaller pictures (items of InputImages travel by number and cost nothing)"
-                )
+            body = msgpack.packb({"v": VERSION, "id": request_id, "method": method, "params": params})
             try:
                 reply = self._exchange(body)
             except (OSError, ValueError, msgpack.exceptions.UnpackException) as error:
@@ -56,14 +54,21 @@ class BrokerClient:
             except BaseException:
                 self.close()  # an interrupt in mid-reply leaves the stream out of step
                 raise
-        if reply.get("id") != request_id:
-            self.close()
-            raise BrokerError(
-                f"{method}: got the reply to request {reply.get('id')!r}, expected {request_id}; try once more"
-            )
+            if reply.get("id") == 0 and "error" in reply:  # refused unread; the node closes the connection
+                self.close()
+                raise _typed_error(method, reply["error"])
+            if reply.get("id") != request_id:
+                self.close()
+                raise BrokerError(
+                    f"{method}: got the reply to request {reply.get('id')!r}, expected {request_id}; try once more"
+                )
         if "error" in reply:
             raise _typed_error(method, reply["error"])
-        return reply.get("result") or {}
+        try:
+            check_result(method, reply.get("result"))
+        except FieldError as error:
+            raise BrokerError(f"{method}: the node's answer is not as agreed: {error}") from None
+        return reply["result"]
 
     def close(self) -> None:
         """Drop the connection; the next call opens a new one."""
@@ -76,10 +81,11 @@ class BrokerClient:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(self._timeout)
             self._socket.connect(self._path)
-        self._socket.sendall(_HEADER.pack(len(body)) + body)
+        with contextlib.suppress(ConnectionError):  # refused before it was read: the reason is waiting
+            self._socket.sendall(_HEADER.pack(len(body)) + body)
         (length,) = _HEADER.unpack(self._receive(_HEADER.size))
-        if length > MAX_MESSAGE_BYTES:
-            raise ValueError(f"reply of {length} bytes exceeds {MAX_MESSAGE_BYTES}")
+        if length > MAX_REPLY_BYTES:
+            raise ValueError(f"reply of {length} bytes exceeds {MAX_REPLY_BYTES}")
         reply = msgpack.unpackb(self._receive(length))
         if not isinstance(reply, dict):
             raise ValueError(f"reply is a {type(reply).__name__}, expected a map")

@@ -17,3 +17,7 @@ class NoMaskFound(ToolError):
 
 class BrokerError(ToolError):
     """The node that serves perception and the model did not answer."""
+
+
+class RequestRateExceeded(BrokerError):
+    """More requests, or bytes of requests, in a second than the node takes from one kernel."""

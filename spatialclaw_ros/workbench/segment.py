@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spatialclaw_ros.workbench.bench import Bench
-from spatialclaw_ros.workbench.errors import NoMaskFound, ToolError
+from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, ToolError
 from spatialclaw_ros.workbench.images import FrameImage, as_images, as_item
 from spatialclaw_ros.workbench.masks import PerFrameMask
 
@@ -69,6 +69,12 @@ class Sam3Tool:
             "segment", {"image": self._bench.image_reference(image), "prompt": prompt, "threshold": threshold}
         )
         masks = np.asarray(self._bench.shared_array(reply["masks"])).astype(bool)
+        width, height = _size(image)
+        if masks.shape != (len(reply["scores"]), height, width):
+            raise BrokerError(
+                f"the node made masks of shape {list(masks.shape)} with {len(reply['scores'])} scores for a picture of "
+                f"{width}x{height} pixels"
+            )
         notes = [str(note) for note in reply.get("notes", [])]
         if len(masks) == 0:
             raise NoMaskFound(_advice(image, prompt, label, str(reply.get("backend", "")), notes))

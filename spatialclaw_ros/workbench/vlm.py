@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from spatialclaw_ros.kernel.methods import MAX_IMAGES
 from spatialclaw_ros.workbench.bench import Bench, rgb_pixels
 from spatialclaw_ros.workbench.errors import ToolError
 from spatialclaw_ros.workbench.images import FrameImage, as_images
 
-MAX_IMAGES = 16
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 

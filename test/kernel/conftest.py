@@ -25,16 +25,18 @@ LEVELS = isolation.LEVELS
 
 
 def answer(method: str, params: dict[str, Any], session: KernelSession, cancel: CancelToken) -> dict[str, Any]:
-    """The broker's handler of these tests."""
-    if method == "echo":
-        return params
-    if method == "array":
-        return {"array": share_array(session, np.arange(params["length"], dtype=np.float32))}
-    if method == "wait":
-        return {"cancelled": cancel.wait(30.0)}
-    if method == "huge":
-        return {"data": bytes(33 << 20)}
-    raise PerceptionError(f"{method} found nothing")
+    """The broker's handler of these tests: the model repeats the question, or does what it says; masks are full."""
+    if method == "segment":
+        if "box" not in params["prompt"]:
+            raise PerceptionError("segment found nothing")
+        masks = share_array(session, np.ones((1, 20, 50), np.uint8))
+        return {"masks": masks, "scores": [1.0], "backend": "test", "notes": []}
+    question = params["question"]
+    if question == "wait":
+        cancel.wait(30.0)
+    if question == "huge":
+        return {"text": "x" * (33 << 20), "reasoning": ""}
+    return {"text": question, "reasoning": ""}
 
 
 class Pools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -13,7 +14,15 @@ import msgpack
 import pytest
 
 from spatialclaw_ros.workbench.broker_client import BrokerClient
-from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, ToolError
+from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, RequestRateExceeded, ToolError
+
+HELLO = {"text": "hello", "reasoning": ""}
+MASKS = {
+    "masks": {"file": "1.bin", "dtype": "|u1", "shape": [1, 2, 2]},
+    "scores": [1.0],
+    "backend": "x",
+    "notes": [],
+}
 
 Reply = Callable[[dict[str, Any]], "bytes | None"]
 
@@ -65,11 +74,11 @@ def test_request_and_reply_follow_the_protocol(serve):
 
     def reply(request):
         seen.append(request)
-        return pack(request, result={"text": "hello"})
+        return pack(request, result=HELLO)
 
     client = serve(reply)
-    assert client.call("ask", {"question": "?", "data": b"\x00\xff"}) == {"text": "hello"}
-    assert client.call("ask", {"question": "again"}) == {"text": "hello"}
+    assert client.call("ask", {"question": "?", "data": b"\x00\xff"}) == HELLO
+    assert client.call("ask", {"question": "again"}) == HELLO
     assert seen[0] == {"v": 1, "id": 1, "method": "ask", "params": {"question": "?", "data": b"\x00\xff"}}
     assert seen[1]["id"] == 2
 
@@ -95,12 +104,13 @@ def test_closed_connection_is_reported_and_the_next_call_reconnects(serve):
 
     def reply(request):
         count.append(1)
-        return None if len(count) == 1 else pack(request, result={"n": len(count)})
+        return None if len(count) == 1 else pack(request, result=HELLO)
 
     client = serve(reply)
     with pytest.raises(BrokerError, match="did not answer"):
         client.call("ask", {})
-    assert client.call("ask", {}) == {"n": 2}
+    assert client.call("ask", {}) == HELLO
+    assert len(count) == 2
 
 
 @pytest.mark.parametrize(
@@ -111,10 +121,49 @@ def test_reply_that_breaks_the_protocol_is_a_broker_error(serve, answer):
         serve(lambda request: answer).call("ask", {})
 
 
-def test_request_above_the_limit_is_refused_before_it_is_sent(serve):
-    client = serve(lambda request: pack(request, result={}))
-    with pytest.raises(ToolError, match="33 MiB"):
-        client.call("ask", {"data": bytes(33 << 20)})
+@pytest.mark.parametrize(
+    ("method", "result", "said"),
+    [
+        ("ask", None, "ask's result is a NoneType"),
+        ("ask", {"text": 1, "reasoning": ""}, "text is a int"),
+        ("ask", HELLO | {"answer": 1}, "unknown field 'answer'"),
+        ("segment", MASKS | {"scores": [float("nan")]}, "scores[0] is nan"),
+        ("segment", MASKS | {"masks": {"file": "x", "dtype": "|O", "shape": [1, 2, 2]}}, "dtype is '|O'"),
+        ("segment", MASKS | {"masks": {"file": "x", "dtype": "|u1", "shape": [-1, 2, 2]}}, "shape[0] is -1"),
+    ],
+)
+def test_result_that_is_not_as_agreed_is_a_broker_error_that_names_the_field(serve, method, result, said):
+    with pytest.raises(BrokerError, match=re.escape(said)):
+        serve(lambda request: pack(request, result=result)).call(method, {})
+
+
+def test_refusal_of_a_request_that_was_not_read_is_raised_and_the_next_call_reconnects(serve):
+    refusal = msgpack.packb({"v": 1, "id": 0, "error": {"type": "RequestRateExceeded", "message": "2 a second"}})
+    replies = iter([refusal])
+    client = serve(lambda request: next(replies, None) or pack(request, result=HELLO))
+    with pytest.raises(RequestRateExceeded, match="2 a second"):
+        client.call("ask", {})
+    assert client.call("ask", {}) == HELLO
+
+
+def test_reason_of_a_connection_that_was_closed_in_mid_request_is_still_read(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "broker"))
+        listener.listen()
+        refusal = msgpack.packb({"v": 1, "id": 0, "error": {"type": "BadRequest", "message": "too large"}})
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4)
+                connection.sendall(struct.pack(">I", len(refusal)) + refusal)
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        client = BrokerClient(str(tmp_path / "broker"), timeout=20.0)
+        with pytest.raises(ToolError, match="too large"):
+            client.call("ask", {"data": bytes(8 << 20)})
+        refusing.join(10.0)
 
 
 def test_no_broker_is_named(monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spatialclaw_ros.frames.payload import ImagePayload
-from spatialclaw_ros.workbench.errors import NoMaskFound, ToolError
+from spatialclaw_ros.workbench.errors import BrokerError, NoMaskFound, RequestRateExceeded, ToolError
 from spatialclaw_ros.workbench.masks import PerFrameMask
 from spatialclaw_ros.workbench.measure import dominant_piece, trusted_pixels, upright_box
 
@@ -24,9 +24,11 @@ def test_text_prompt_returns_masks_that_say_who_made_them(bench):
 
 
 def test_frame_travels_by_number_and_other_pictures_as_pixels(make_bench, room_frames):
-    bench = make_bench(
-        room_frames, answer=lambda m, p: {"masks": np.ones((1, 9, 8), np.uint8), "scores": [1], "backend": "x"}
-    )
+    def answer(_method, params):
+        shape = params["image"].get("shape", [120, 160])
+        return {"masks": np.ones((1, *shape[:2]), np.uint8), "scores": [1], "backend": "x"}
+
+    bench = make_bench(room_frames, answer=answer)
     bench.value("SAM3.segment_image_by_text(InputImages[2], 'mug')")
     assert bench.asked[-1][1]["image"] == {"frame": 2}
     result = bench.value("SAM3.segment_image_by_text(InputImages[2].crop((0, 0, 8, 9)), 'mug', label='cup')")
@@ -37,13 +39,52 @@ def test_frame_travels_by_number_and_other_pictures_as_pixels(make_bench, room_f
 def test_shared_array_is_mapped_from_the_kernels_folder(make_bench, room_frames, tmp_path):
     masks = np.zeros((2, 120, 160), np.uint8)
     masks[1, 4:8, 6:9] = 1
-    masks.tofile(tmp_path / "result_1.bin")
-    reference = {"file": "result_1.bin", "dtype": "|u1", "shape": [2, 120, 160]}
+    (tmp_path / "results").mkdir()
+    masks.tofile(tmp_path / "results" / "1.bin")
+    reference = {"file": "results/1.bin", "dtype": "|u1", "shape": [2, 120, 160]}
     reply = {"masks": reference, "scores": [0.9, 0.8], "backend": "x", "notes": ["two of them"]}
     bench = make_bench(room_frames, answer=lambda m, p: reply, folder=tmp_path)
     report = bench.run("m = SAM3.segment_image_by_text(InputImages[0], 'mug')")
     np.testing.assert_array_equal(bench.value("m.get_mask(0, 1)"), masks[1].astype(bool))
     assert report["notes"] == ["segment 'mug': two of them"]
+
+
+@pytest.mark.parametrize(
+    ("file", "shape", "said"),
+    [
+        ("/etc/passwd", [1, 120, 160], "expected one in"),
+        ("results/../../1.bin", [1, 120, 160], "expected one in"),
+        ("results/link", [1, 120, 160], "expected one in"),
+        ("results/none.bin", [1, 120, 160], "cannot be read"),
+        ("results/1.bin", [2, 120, 160], "has 19200 bytes"),
+        ("results/1.bin", [1, 160, 120], "for a picture of 160x120"),
+        ("results/1.bin", [160, 120, 1], "for a picture of 160x120"),
+    ],
+)
+def test_shared_array_that_is_not_where_and_as_it_should_be_is_refused(
+    make_bench, room_frames, tmp_path, file, shape, said
+):
+    folder = tmp_path / "frames"
+    (folder / "results").mkdir(parents=True)
+    for path in (folder / "results" / "1.bin", tmp_path / "1.bin"):
+        path.write_bytes(bytes(120 * 160))
+    (folder / "results" / "link").symlink_to(tmp_path / "1.bin")
+    reply = {"masks": {"file": file, "dtype": "|u1", "shape": shape}, "scores": [0.9], "backend": "x", "notes": []}
+    bench = make_bench(room_frames, answer=lambda m, p: reply, folder=folder)
+    with pytest.raises(BrokerError, match=said):
+        bench.value("SAM3.segment_image_by_text(InputImages[0], 'mug')")
+
+
+def test_requests_that_come_too_fast_are_made_again_and_the_model_is_told(make_bench, room_frames):
+    refusals = iter([RequestRateExceeded("more than 50 requests a second")])
+
+    def answer(_method, _params):
+        for refusal in refusals:
+            raise refusal
+        return {"masks": np.ones((1, 120, 160), np.uint8), "scores": [1], "backend": "x"}
+
+    report = make_bench(room_frames, answer=answer).run("m = SAM3.segment_image_by_text(InputImages[0], 'mug')")
+    assert report["notes"] == ["requests were slowed down: more than 50 requests a second"]
 
 
 def test_nothing_found_names_the_frame_and_what_to_try(bench):
