@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,11 @@ class ChatHandler(BaseHTTPRequestHandler):
         elif reply.mode in _STATUS:
             message = reply.error_message or f"scripted failure: {reply.mode}"
             self._write(_STATUS[reply.mode], "application/json", _error(message), extra)
-        elif reply.mode in ("drop", "cut", "endless"):
+        elif reply.mode in ("drop", "cut", "endless", "drip"):
             self.close_connection = True
             self._break_off(reply)
         else:
-            content_type, body, extra = _odd_body(reply)
+            content_type, body, extra = _odd_body(reply, self.server.owner.model)
             self._write(200, content_type, body, extra)
 
     def _break_off(self, reply: FakeReply) -> None:
@@ -101,6 +102,12 @@ class ChatHandler(BaseHTTPRequestHandler):
             whole = _completion(reply, self.server.owner.model)
             head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(whole)
             self.wfile.write(head + whole[: len(whole) // 2])
+        elif reply.mode == "drip":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+            for byte in _completion(reply, self.server.owner.model):
+                if self.server.owner.closing.wait(reply.pause):
+                    return
+                self.wfile.write(bytes([byte]))
         elif reply.mode == "endless":
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
             while not self.server.owner.closing.is_set():
@@ -155,7 +162,7 @@ def _usage(reply: FakeReply) -> dict[str, int]:
     }
 
 
-def _odd_body(reply: FakeReply) -> tuple[str, bytes, dict[str, str]]:
+def _odd_body(reply: FakeReply, model: str) -> tuple[str, bytes, dict[str, str]]:
     if reply.mode == "html":
         return "text/html", _HTML, {}
     if reply.mode == "empty":
@@ -164,6 +171,10 @@ def _odd_body(reply: FakeReply) -> tuple[str, bytes, dict[str, str]]:
         return "application/json", b'{"object":"chat.completion","choices":[]}', {}
     if reply.mode == "gzip":
         return "application/json", b"\x1f\x8b not really", {"content-encoding": "gzip"}
+    if reply.mode == "broken_utf8":
+        letter = "\N{LATIN SMALL LETTER E WITH ACUTE}"
+        whole = _completion(replace(reply, text=letter + reply.text), model)
+        return "application/json", whole.replace(letter.encode(), letter.encode()[:1], 1), {}
     return "application/json", b'{"choices": [{"message": ', {}
 
 

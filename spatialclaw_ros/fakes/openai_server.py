@@ -16,7 +16,7 @@ from spatialclaw_ros.fakes.openai_http import ChatHandler
 
 Mode = Literal[
     "ok", "unauthorized", "forbidden", "rate_limited", "server_error", "not_found", "html", "empty", "invalid_json",
-    "no_choices", "drop", "cut", "endless", "gzip",
+    "no_choices", "drop", "cut", "endless", "gzip", "drip", "broken_utf8",
 ]  # fmt: skip
 
 
@@ -24,13 +24,15 @@ Mode = Literal[
 class FakeReply:
     """What the server says to one request.
 
-    mode: "ok" or a way to fail. delay: seconds before the reply's first byte. retry_after: the header, where above 0.
+    mode: "ok" or a way to fail. delay: seconds before the reply's first byte. pause: seconds between two bytes of the
+    mode "drip". retry_after: the header, where above 0.
     """
 
     text: str = ""
     mode: Mode = "ok"
     reasoning: str = ""
     delay: float = 0.0
+    pause: float = 1.0
     retry_after: float = 0.0
     error_message: str = ""
     prompt_tokens: int = 0

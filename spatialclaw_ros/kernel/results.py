@@ -18,7 +18,7 @@ def share_array(session: KernelSession, array: np.ndarray) -> dict[str, Any]:
     """Write `array` for the kernel; returns {"file": path inside the kernel, "dtype": str, "shape": [ints]}.
 
     The newest arrays of a session are kept up to `kernel.max_result_bytes`; a kernel that mapped an older one keeps it.
-    Raises: KernelError for an array above that limit or of Python objects.
+    Raises: KernelError for an array above that limit or of Python objects, and where shared memory is full.
     """
     array = np.ascontiguousarray(array)
     if array.dtype.hasobject:
@@ -28,8 +28,15 @@ def share_array(session: KernelSession, array: np.ndarray) -> dict[str, Any]:
         raise KernelError(f"an array of {array.nbytes >> 20} MiB is too large to share with a kernel; at most {limit}")
     path = session.next_result_file()
     _make_room(path.parent, session.max_result_bytes - array.nbytes)
-    with open(path, "xb") as file:
-        array.tofile(file)
+    try:
+        with open(path, "xb") as file:
+            file.write(array.data)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half of it would only take room
+        raise KernelError(
+            f"an array of {array.nbytes >> 10} KiB could not be shared with a kernel: {error}; is the shared memory "
+            f"full (df /dev/shm)?"
+        ) from error
     session.show_result(path)
     inside = f"{session.frames_path_inside}/{path.parent.name}/{path.name}"
     return {"file": inside, "dtype": array.dtype.str, "shape": list(array.shape)}
