@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MIME_CELL = "application/vnd.spatialclaw.cell+json"
-"""One per cell, last: {"version": 1, "variables": [...], "answer": {...} | null, "notes": [...], "tool_calls": n}."""
+"""One per cell, last:
+{"version": 1, "variables": [...], "names": [...], "answer": {...} | null, "notes": [...], "tool_calls": n}.
+"""
 
 PICTURE_METADATA = "spatialclaw"
 """Key in a display_data message's metadata: {"label", "frame_index", "stamp", "source", "width", "height"}."""
@@ -61,13 +63,18 @@ class CellError:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One execute round trip. `answer` is what ReturnAnswer was given, not yet validated against the goal."""
+    """One execute round trip. `answer` is what ReturnAnswer was given, not yet validated against the goal.
+
+    names: of every variable that cells made and that is there after this one, None where the kernel did not say. Of a
+    cell that ended its kernel: those that were lost with it, where the agent knows them.
+    """
 
     status: CellStatus
     stdout: str = ""
     error: CellError | None = None
     pictures: tuple[ShownPicture, ...] = ()
     variables: tuple[Variable, ...] = ()
+    names: tuple[str, ...] | None = None
     answer: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     tool_calls: int = 0

@@ -28,6 +28,7 @@ from spatialclaw_ros.kernel.text_limit import LimitedText
 MAX_TOTAL_PICTURE_BYTES = 32 << 20
 MAX_PICTURE_SIDE = 8192
 MAX_VARIABLES = 200
+MAX_NAMES = 10_000
 MAX_NOTES = 50
 MAX_LABEL = 200
 MAX_LINE = 500
@@ -87,6 +88,7 @@ class CellCollector:
             error=_error(reply) if reply.get("status") == "error" else None,
             pictures=tuple(self._pictures),
             variables=_variables(self._cell.get("variables")),
+            names=_names(self._cell.get("names")),
             answer=self._answer(notes),
             notes=tuple(notes),
             tool_calls=min(calls, 1 << 31) if type(calls) is int and calls > 0 else 0,
@@ -168,6 +170,12 @@ def _variables(entries: Any) -> tuple[Variable, ...]:
             summary = _line(entry.get("summary"), MAX_LINE)
             found.append(Variable(entry["name"][:MAX_LABEL], entry["type"][:MAX_LABEL], summary, new is not False))
     return tuple(found)
+
+
+def _names(entries: Any) -> tuple[str, ...] | None:
+    if not isinstance(entries, list):
+        return None
+    return tuple(_line(name, MAX_LABEL) for name in entries[:MAX_NAMES] if isinstance(name, str))
 
 
 def _error(reply: dict[str, Any]) -> CellError:

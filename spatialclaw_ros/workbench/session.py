@@ -70,6 +70,7 @@ class Workbench:
         report = {
             "version": CELL_VERSION,
             "variables": self._watch.changes(self.namespace),
+            "names": self._watch.names(),
             "answer": self.bench.answer,
             "notes": self.bench.notes[:MAX_NOTES],
             "tool_calls": self.bench.tool_calls,

@@ -11,6 +11,7 @@ import numpy as np
 from spatialclaw_ros.workbench.images import FrameImage
 
 MAX_LISTED = 60
+MAX_NAMES = 10_000
 MAX_RANGES = 25
 SAMPLE = 2048
 TEXT_LENGTH = 160
@@ -30,6 +31,10 @@ class VariableWatch:
     def bind(self, names: Mapping[str, Any]) -> None:
         """Names that the workbench itself binds: reported only when a cell gives them another value."""
         self._bound.update({name: id(value) for name, value in names.items()})
+
+    def names(self) -> list[str]:
+        """The variables that were there at the last call of `changes`, changed or not, in the namespace's order."""
+        return [name[:TEXT_LENGTH] for name in self._seen][:MAX_NAMES]
 
     def changes(self, namespace: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Variables new or changed since the last call: [{"name", "type", "summary", "is_new"}], in the namespace's
