@@ -86,6 +86,16 @@ class LoopConfig:
     max_shown_pictures: int = option(8, "pictures of one cell that go back to the model", 0, 64)
     max_failures: int = option(4, "replies or cells in a row that may fail before the goal is given up", 1, 100)
     max_sessions: int = option(2, "session ids whose kernels are kept; the longest unused is closed first", 1, 64)
+    session_ttl: float = option(
+        1800.0, "time after which the kernel of an unused session is closed, s (steady clock); 0 = no limit", 0.0, 1e7
+    )
+    concurrency: str = option(
+        "queue",
+        "a goal that comes while another runs: queue: it waits its turn; reject: it ends at once as BUSY; preempt: it "
+        "ends the others as PREEMPTED; parallel: up to max_parallel run at once, never two of one session",
+        choices=("queue", "reject", "preempt", "parallel"),
+    )
+    max_parallel: int = option(2, "goals at once where concurrency is parallel; each has a kernel of its own", 1, 16)
     max_question: int = option(8000, "longest question, characters", 1, 1_000_000)
     max_output: int = option(8000, "characters of a cell's text that go back to the model", 200, 1_000_000)
     picture_width: int = option(512, "key frames are shrunk to this width for the model, pixels", 32, 4096)

@@ -13,6 +13,8 @@ class ErrorCode(IntEnum):
     INTERNAL = 1
     CANCELED = 2
     NOT_ACTIVE = 3
+    BUSY = 4
+    PREEMPTED = 5
     # the goal itself
     EMPTY_QUESTION = 100
     QUESTION_TOO_LONG = 101
@@ -56,6 +58,18 @@ class Canceled(SpatialClawError):
     """The goal was cancelled while this work ran."""
 
     code = ErrorCode.CANCELED
+
+
+class Busy(SpatialClawError):
+    """Another goal runs, and the configuration has a second one refused (loop.concurrency: reject)."""
+
+    code = ErrorCode.BUSY
+
+
+class Preempted(Canceled):
+    """A newer goal took this one's place (loop.concurrency: preempt)."""
+
+    code = ErrorCode.PREEMPTED
 
 
 class TimeLimitReached(SpatialClawError):

@@ -60,7 +60,7 @@ class Deadline:
     """A point on the steady clock. ROS time may stop or jump; limits must not."""
 
     def __init__(self, seconds: float, what: str = "the goal") -> None:
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + float(seconds)  # NumPy's numbers are none to a lock
         self._seconds = seconds
         self._what = what
 

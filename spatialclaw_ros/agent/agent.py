@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from spatialclaw_ros.agent.records import AnswerType, Listener, Query, QueryResu
 from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.agent.requests import MaskListener, Requests
 from spatialclaw_ros.agent.selection import session_snapshot, window
-from spatialclaw_ros.agent.sessions import POLL, Pool, Sessions
+from spatialclaw_ros.agent.sessions import Pool, Sessions
+from spatialclaw_ros.agent.turns import Turns, parallel_goals
 from spatialclaw_ros.backbones.chat import Backbone
 from spatialclaw_ros.config import AgentConfig
 from spatialclaw_ros.errors import ErrorCode, NoFrames, SpatialClawError
@@ -40,9 +40,10 @@ class SpatialAgent:
             result = agent.ask("How far is the red mug from the blue box, in metres?", frames=frames)
 
     config: an AgentConfig, None = the defaults. backbone, segmenter, pool, encoder: used instead of those that the
-    configuration names; the agent closes them. One question is answered at a time; `run` may be called from any thread,
-    and waits its turn. `store` and `encoder` are for whoever feeds the frames, too: pictures that were encoded when
-    their frame arrived are found by the first request.
+    configuration names; the agent closes them. `ask` and `run` may be called from any thread; the configuration's
+    `loop.concurrency` says what happens to a question that comes while another is answered. `store` and `encoder` are
+    for whoever feeds the frames, too: pictures that were encoded when their frame arrived are found by the first
+    request.
     Raises: ConfigurationError.
     """
 
@@ -64,7 +65,7 @@ class SpatialAgent:
         self._sessions: Sessions | None = None
         self._pool = pool
         self._starting = threading.Lock()
-        self._turns = threading.Lock()
+        self._turns = Turns(self.config.loop)
         self._closed = False
 
     @classmethod
@@ -100,8 +101,10 @@ class SpatialAgent:
                 if self._pool is None:
                     self._pool = _make_pool(self.config, self.requests, self.store)
                 self._pool.start()
-                kept_bytes = self.config.buffer.max_bytes // KEPT_SHARE
-                self._sessions = Sessions(self._pool, self.config.loop.max_sessions, kept_bytes)
+                limits, kept_bytes = self.config.loop, self.config.buffer.max_bytes // KEPT_SHARE
+                self._sessions = Sessions(
+                    self._pool, limits.max_sessions, limits.session_ttl, kept_bytes, parallel_goals(limits)
+                )
                 GoalSetup.load_prompts()
 
     def close(self) -> None:
@@ -140,13 +143,16 @@ class SpatialAgent:
         if isinstance(query.get("answer_type"), str):
             query["answer_type"] = _answer_type(query["answer_type"])
         goal = Query(question, **query)
-        try:
-            check_goal(goal, self.config.loop)
-            kept = self._sessions.find(goal.session_id) if self._sessions is not None else None
-            snapshot = session_snapshot(frames, kept, self.config.world)
-        except SpatialClawError as error:
-            return QueryResult(goal, error.code, str(error))
-        return self.run(goal, snapshot, listener, cancel, on_masks)
+
+        def select(sessions: Sessions, cancel: CancelToken, deadline: Deadline) -> Snapshot:
+            kept, past = sessions.find(goal.session_id, cancel, deadline)
+            why_lost = past.loss.why if past.loss is not None and kept is None else ""
+            return self.check(goal, session_snapshot(frames, kept, self.config.world, why_lost), cancel, deadline)
+
+        def work(started: float) -> QueryResult:
+            return self._in_turn(goal, select, started, listener, cancel, on_masks, self._limit(goal))
+
+        return self._guarded(goal, work)
 
     def run(
         self,
@@ -164,20 +170,49 @@ class SpatialAgent:
         deadline: the goal's end, where its time began before this call; None = the query's time limit from now on.
         Never raises for what goes wrong with the goal: the result's error_code and error_message say it.
         """
-        started, cancel = time.monotonic(), cancel or CancelToken()
+
+        def work(started: float) -> QueryResult:
+            limit = self._limit(query, deadline)
+            selected = self.check(query, snapshot, cancel, limit)
+            return self._in_turn(query, lambda *_: selected, started, listener, cancel, on_masks, limit)
+
+        return self._guarded(query, work)
+
+    def _guarded(self, query: Query, work: Callable[[float], QueryResult]) -> QueryResult:
+        """What `work`, given the steady time of now, comes to; what it raises becomes the result's code."""
+        started = time.monotonic()
         try:
-            check_goal(query, self.config.loop)  # from here on its fields are what their types say
-            deadline = deadline or Deadline(query.time_limit or self.config.loop.time_limit)
-            selected = self.check(query, snapshot, cancel, deadline)
-            with self._turn(cancel, deadline) as sessions:
-                setup = GoalSetup(self.config, self.backbone, self.encoder, self.requests, sessions)
-                return setup.run(query, selected, listener, cancel, on_masks, started, deadline)
+            return work(started)
         except SpatialClawError as error:
             return QueryResult(query, error.code, str(error), duration=time.monotonic() - started)
         except Exception as error:  # a defect of ours must not take the node down; the log has the traceback
             _log.exception("a goal failed for an unforeseen reason")
             message = f"{type(error).__name__}: {error} (see the log)"
             return QueryResult(query, ErrorCode.INTERNAL, message, duration=time.monotonic() - started)
+
+    def _limit(self, query: Query, deadline: Deadline | None = None) -> Deadline:
+        """The goal's deadline, once its fields are found to be what their types say. Raises: BadGoal."""
+        check_goal(query, self.config.loop)
+        return deadline or Deadline(query.time_limit or self.config.loop.time_limit)
+
+    def _in_turn(
+        self,
+        query: Query,
+        select: Callable[[Sessions, CancelToken, Deadline], Snapshot],
+        started: float,
+        listener: Listener | None,
+        cancel: CancelToken | None,
+        on_masks: MaskListener | None,
+        deadline: Deadline,
+    ) -> QueryResult:
+        """Run a goal when its turn comes. select: gives its frames then. Raises: SpatialClawError."""
+        with self._turns.take(query, cancel or CancelToken(), deadline) as turn:
+            self.start()
+            sessions = self._sessions
+            assert sessions is not None
+            selected = select(sessions, turn.cancel, deadline)
+            setup = GoalSetup(self.config, self.backbone, self.encoder, self.requests, sessions)
+            return setup.run(query, selected, listener, turn, on_masks, started, deadline)
 
     def check(
         self, query: Query, snapshot: Snapshot, cancel: CancelToken | None = None, deadline: Deadline | None = None
@@ -201,20 +236,6 @@ class SpatialAgent:
                 deadline.raise_if_over()
             check_pixels(number, data)
         return selected
-
-    @contextlib.contextmanager
-    def _turn(self, cancel: CancelToken, deadline: Deadline) -> Iterator[Sessions]:
-        """Wait until no other question is under way. Raises: Canceled, TimeLimitReached."""
-        while not self._turns.acquire(timeout=POLL):
-            cancel.raise_if_set()
-            deadline.raise_if_over()
-        try:
-            cancel.raise_if_set()
-            self.start()
-            assert self._sessions is not None
-            yield self._sessions
-        finally:
-            self._turns.release()
 
 
 def _answer_type(name: str) -> AnswerType | int:

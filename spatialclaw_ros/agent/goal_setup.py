@@ -21,12 +21,14 @@ from spatialclaw_ros.agent.goal import effective_type
 from spatialclaw_ros.agent.kernel_runner import KernelRunner
 from spatialclaw_ros.agent.key_frames import Encoder, KeyFrame, choose_key_frames, encode_key_frames
 from spatialclaw_ros.agent.loop import GoalRun
-from spatialclaw_ros.agent.prompt_text import neutralise, render
+from spatialclaw_ros.agent.prompt_text import listed, neutralise, render
 from spatialclaw_ros.agent.records import Answer, Event, EvidenceFrame, Listener, Query, QueryResult
 from spatialclaw_ros.agent.reference_frames import SnapshotFrames
 from spatialclaw_ros.agent.requests import GoalContext, MaskListener, Requests
-from spatialclaw_ros.agent.sessions import Opening, Past, Sessions
+from spatialclaw_ros.agent.session import Past
+from spatialclaw_ros.agent.sessions import Opening, Sessions
 from spatialclaw_ros.agent.trace import TraceWriter, open_trace
+from spatialclaw_ros.agent.turns import Turn
 from spatialclaw_ros.backbones.chat import Backbone, Picture
 from spatialclaw_ros.config import AgentConfig
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
@@ -39,7 +41,8 @@ _log = logging.getLogger(__name__)
 TRACE_PICTURES = 8
 """Key frames that a trace keeps when the backbone sees none."""
 
-KERNEL_LOST = "a kernel of this session was lost, and with it the variables of the questions before"
+MAX_WHY = 500
+"""Characters of the reason why a kernel was lost."""
 
 
 class GoalSetup:
@@ -64,45 +67,50 @@ class GoalSetup:
         query: Query,
         snapshot: Snapshot,
         listener: Listener | None,
-        cancel: CancelToken,
+        turn: Turn,
         on_masks: MaskListener | None,
         started: float,
         deadline: Deadline,
     ) -> QueryResult:
         """Run a goal that was checked, in its turn. started: steady time at which it was accepted."""
+        cancel = turn.cancel
         time_limit = query.time_limit or self._config.loop.time_limit
         work = CancelToken()
         unlink = cancel.on_cancel(lambda: work.cancel(cancel.reason))
         frames = {frame.index: frame for frame in snapshot}
         context = GoalContext(frames, cancel, deadline, on_masks)
-        trace, result = None, None
-        past = self._sessions.past(query.session_id)  # before the runner takes the session
-        runner = self._runner(query, snapshot, context, work)
+        runner, trace, result = None, None, None
         try:
+            runner = self._runner(query, snapshot, context, work)
             trace = open_trace(self._config.trace)
             if trace is not None:
                 trace.goal(query, backbone=self._backbone.name, model=self._config.backbone.model)
-            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace, past)
-            code, message, answer = self._outcome(goal)
+            goal = self._goal_run(query, snapshot, runner, deadline, time_limit, cancel, work, listener, trace)
+            code, message, answer = self._outcome(goal, turn)
             if answer is not None:
                 runner.remember(query.question, answer.text)
             goal.hand_over_trace()
             result = _result(query, goal, code, message, answer, runner.sandbox_level, trace, started)
-            if past.kernel_lost:
-                result = replace(result, notes=(*result.notes, KERNEL_LOST))
+            loss = runner.past.loss
+            if loss is not None:
+                lost = (
+                    f"the kernel of this session was lost: {loss.why}; the variables of the questions before are gone"
+                )
+                result = replace(result, notes=(*result.notes, lost))
             return result
         finally:
             unlink()
             work.cancel("the goal ended")
-            runner.end()
+            if runner is not None:
+                runner.end()
             if trace is not None:
                 trace.close(result)
 
-    def _outcome(self, goal: GoalRun) -> tuple[ErrorCode, str, Answer | None]:
+    def _outcome(self, goal: GoalRun, turn: Turn) -> tuple[ErrorCode, str, Answer | None]:
         try:
             return goal.run()
         except SpatialClawError as error:
-            return error.code, str(error), None
+            return turn.code(error.code), str(error), None
 
     def _runner(self, query: Query, snapshot: Snapshot, context: GoalContext, work: CancelToken) -> KernelRunner:
         references = {_reference_name(number, data): data for number, data in enumerate(query.reference_images)}
@@ -126,7 +134,6 @@ class GoalSetup:
         work: CancelToken,
         listener: Listener | None,
         trace: TraceWriter | None,
-        past: Past,
     ) -> GoalRun:
         limits, sees = self._config.loop, self._backbone.sees_pictures
         places = SnapshotFrames(snapshot)
@@ -143,7 +150,7 @@ class GoalSetup:
             ),
             limits=limits,
             conversation=Conversation(system_prompt(workbench_reference(), scene, sees)),
-            opening=task_text(query, scene, max_steps, past.earlier) + _of_lost_kernel(past),
+            opening=task_text(query, scene, max_steps, runner.past.earlier) + _of_lost_kernel(runner.past),
             first_parts=first_cell_parts(key_frames, _references(query) if sees else (), snapshot[0].stamp),
             max_steps=max_steps,
             deadline=deadline,
@@ -178,10 +185,11 @@ def workbench_reference() -> str:
 
 def _of_lost_kernel(past: Past) -> str:
     """What a follow-up's model has to know where variables that it may count on are gone; else ""."""
-    if not past.kernel_lost:
+    if past.loss is None:
         return ""
     lost = [(neutralise(question)[:500], neutralise(answer)[:500]) for question, answer in past.lost[-MAX_EARLIER:]]
-    return "\n\n" + render("lost_kernel", lost=lost).strip()
+    why, names = neutralise(past.loss.why)[:MAX_WHY], neutralise(listed(past.loss.names))
+    return "\n\n" + render("lost_kernel", lost=lost, why=why, names=names).strip()
 
 
 def _safe(listener: Listener | None) -> Listener:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from spatialclaw_ros.agent.answers import AnswerContext, validate_answer
 from spatialclaw_ros.agent.conversation import Budget, Conversation, observation_text, plan_request, shown_parts
-from spatialclaw_ros.agent.prompt_text import cut_middle
+from spatialclaw_ros.agent.prompt_text import cut_middle, listed
 from spatialclaw_ros.agent.records import Answer, AnswerType, Event, Stage, Step
 from spatialclaw_ros.agent.refusal import AnswerRefused
 from spatialclaw_ros.agent.reply import ParsedReply, parse_reply, without_thinking
@@ -240,7 +240,9 @@ def _failure(result: CellResult) -> str:
             return "The cell was interrupted; send it again or a shorter one."
         case _:
             reason = result.error.message.rstrip(". ")[:MAX_REASON] if result.error else ""
+            gone = f"the variables {listed(result.names)} are gone, and" if result.names else "gone is"
             return (
-                f"The kernel ended{f' ({reason})' if reason else ''} and a fresh one was started: variables are gone, "
-                "InputImages and the tools are back. Mend the cause, and define again what you need."
+                f"The kernel ended{f' ({reason})' if reason else ''} and a fresh one was started: {gone} what this "
+                "cell made or imported; InputImages and the tools are back. Mend the cause, and define again what you "
+                "need."
             )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import jinja2
+
+MAX_LISTED = 60
+"""Names of variables that one sentence lists."""
 
 _TAG_LIKE = re.compile(r"<(?=\s*/|[!?|]?[A-Za-z_])")
 
@@ -32,6 +36,12 @@ def cut_middle(text: str, most: int) -> str:
         return text
     head, tail = most * 2 // 3, most // 3
     return f"{text[:head]}\n… {len(text) - head - tail} characters left out …\n{text[-tail:]}"
+
+
+def listed(names: Sequence[str], most: int = MAX_LISTED) -> str:
+    """The first `most` of the names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more} more"
 
 
 def render(name: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from spatialclaw_ros.agent.records import Query
-from spatialclaw_ros.agent.sessions import Session
+from spatialclaw_ros.agent.session import Session
 from spatialclaw_ros.config import WorldConfig
 from spatialclaw_ros.errors import NoFrames, RecordingError
 from spatialclaw_ros.frames.frame import Frame
@@ -16,12 +16,13 @@ from spatialclaw_ros.frames.snapshot import Snapshot
 
 
 def session_snapshot(
-    frames: Sequence[Frame] | Snapshot | None, session: Session | None, world: WorldConfig
+    frames: Sequence[Frame] | Snapshot | None, session: Session | None, world: WorldConfig, why_lost: str = ""
 ) -> Snapshot:
     """The snapshot of a library call.
 
     frames: None or the very frames of the session's last question = its snapshot again. Other frames without an index
     are numbered on from the session's highest, so that an index keeps its meaning for variables made from it.
+    why_lost: the reason, where the session's kernel and with it its frames are gone.
     Raises: NoFrames for None without a session that has some, and for an empty list; RecordingError for what is no
     list of frames, and for two frames with one index.
     """
@@ -30,9 +31,9 @@ def session_snapshot(
     last = session.snapshot if session is not None else None
     if frames is None:
         if last is None:
-            raise NoFrames(
-                "no frames were given, and no earlier question with this session_id has any; pass frames=[...]"
-            )
+            gone = f"those of this session went with its kernel ({why_lost})" if why_lost else ""
+            none = gone or "no earlier question with this session_id has any"
+            raise NoFrames(f"no frames were given, and {none}; pass frames=[...]")
         return last
     _check_frames(frames)
     if not frames:

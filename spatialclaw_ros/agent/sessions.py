@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
-from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spatialclaw_ros.agent.session import ENDED_UNUSED, MAX_KEPT_BYTES, Past, Session
+from spatialclaw_ros.agent.starting import Starting
 from spatialclaw_ros.errors import Canceled, KernelError, SpatialClawError, TimeLimitReached
-from spatialclaw_ros.frames.frame import Frame
 from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.limits import CancelToken, Deadline
 
 _log = logging.getLogger(__name__)
 
 POLL = 0.05
-"""Longest time, s, after which a waiting goal looks at its cancel token again."""
-
-MAX_KEPT_FRAMES = 2000
-"""Frames of earlier questions of a session that its cells may still name."""
-
+"""Longest time, s, after which a goal that waits for its session looks at its cancel token again."""
 
 MAX_LOST = 64
 """Sessions whose kernel is gone and whose questions are still known."""
 
-PUT_BACK = 0.5
-"""Longest time, s, that a goal's end waits for a kernel whose preparation was cut short."""
-
-MAX_KEPT_BYTES = 256 << 20
-"""Images of earlier questions that a session holds on to, where nothing else is said."""
+CLOSING = 5.0
+"""Longest time, s, that closing waits for the thread that lets unused sessions go."""
 
 DROPPED = (
     "pictures of earlier questions were dropped to save memory: take frames from InputImages anew, variables that hold "
@@ -51,53 +44,6 @@ class Pool(Protocol):
     def acquire(self, cancel: CancelToken, deadline: Deadline) -> Any: ...
 
 
-@dataclass
-class Session:
-    """A kernel and what it has been asked.
-
-    frames: by index, of this and of earlier questions, the newest last. history: questions and answers; lost: how many
-    of the first of them were asked of a kernel that is gone, None = no kernel of this session was lost. note: what the
-    model has to know of the session at its next cell.
-    """
-
-    kernel: Any
-    id: str = ""
-    frames: dict[int, Frame] = field(default_factory=dict)
-    history: list[tuple[str, str]] = field(default_factory=list)
-    snapshot: Snapshot | None = None
-    lost: int | None = None
-    note: str = ""
-
-    def remember_frames(self, frames: Sequence[Frame], max_bytes: int = MAX_KEPT_BYTES) -> None:
-        """Let cells name these frames, too; copies, since the caller's may hold decoded pixels.
-
-        max_bytes: of the images of earlier questions; the oldest frames beyond it leave.
-        """
-        current = {frame.index for frame in frames}
-        for frame in frames:
-            self.frames.pop(frame.index, None)
-            self.frames[frame.index] = replace(frame)
-        for index in list(self.frames)[: max(0, len(self.frames) - MAX_KEPT_FRAMES)]:
-            del self.frames[index]
-        room = max_bytes
-        for index in [index for index in reversed(self.frames) if index not in current]:
-            room -= _size(self.frames[index])
-            if room < 0:
-                del self.frames[index]
-
-
-@dataclass(frozen=True)
-class Past:
-    """What a session was asked before: of a kernel that was lost, and of the one that still has its variables.
-
-    kernel_lost: whether there was a kernel that was lost, even with nothing answered.
-    """
-
-    lost: tuple[tuple[str, str], ...] = ()
-    earlier: tuple[tuple[str, str], ...] = ()
-    kernel_lost: bool = False
-
-
 @dataclass(frozen=True)
 class Opening:
     """What a goal brings to its kernel.
@@ -112,61 +58,119 @@ class Opening:
 
 
 class Sessions:
-    """Hands out kernels, keeps those with a session id (`most` of them, the longest unused goes), closes the others.
+    """Hands out kernels, keeps those with a session id, closes the others.
 
-    max_kept_bytes: images of earlier questions that one session may hold on to.
+    most: sessions that are kept; the least recently used one beyond it loses its kernel. ttl: seconds of steady time
+    after which an unused one does, 0 = never. max_kept_bytes: images of earlier questions that one may hold on to.
+    goals: kernels that may be prepared at once.
     """
 
-    def __init__(self, pool: Pool, most: int, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
+    def __init__(
+        self, pool: Pool, most: int, ttl: float = 0.0, max_kept_bytes: int = MAX_KEPT_BYTES, goals: int = 1
+    ) -> None:
         self._pool = pool
         self._most = most
+        self._ttl = ttl
         self._max_kept_bytes = max_kept_bytes
-        self._lost: OrderedDict[str, list[tuple[str, str]]] = OrderedDict()
+        self._lost: OrderedDict[str, Past] = OrderedDict()
         self._kept: OrderedDict[str, Session] = OrderedDict()
-        self._lock = threading.Lock()
-        self._workers = ThreadPoolExecutor(4, thread_name_prefix="kernels")
+        self._out: set[str] = set()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._workers = ThreadPoolExecutor(goals + 3, thread_name_prefix="kernels")
+        self._expiry = threading.Thread(target=self._expire, name="session-expiry", daemon=True)
+        if ttl > 0:
+            self._expiry.start()
 
-    def find(self, session_id: str) -> Session | None:
-        """The kept session of this id, if its kernel still lives."""
-        with self._lock:
-            session = self._kept.get(session_id) if session_id else None
-        return session if session is not None and session.kernel.alive else None
+    def find(self, session_id: str, cancel: CancelToken, deadline: Deadline) -> tuple[Session | None, Past]:
+        """The kept session of this id, if its kernel lives, and what it was asked before.
 
-    def past(self, session_id: str) -> Past:
-        """What this session was asked before, whether or not its kernel lives."""
-        with self._lock:
-            session = self._kept.get(session_id)
-            words = self._lost.get(session_id)
-        if session is not None:
-            lost = session.lost if session.kernel.alive else len(session.history)
-            history = tuple(session.history)
-            return Past(history[: lost or 0], history[lost or 0 :], lost is not None)
-        return Past(() if words is None else tuple(words), (), words is not None)
+        Waits while a cell of the session's last question is still being stopped. Raises: Canceled, TimeLimitReached.
+        """
+        if not session_id:
+            return None, Past()
+        with self._changed:
+            return self._find(session_id, cancel, deadline)
 
     def begin(self, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Starting:
-        """Take or start the kernel and bring the goal's frames into it, on a thread of its own."""
-        return Starting(self._workers.submit(self._begin, opening, cancel, deadline))
+        """Take the session's kernel or start one, and bring the goal's frames into it on a thread of its own.
 
-    def _begin(self, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Session:
-        session_id = opening.session_id
-        with self._lock:
-            session = self._kept.pop(session_id, None) if session_id else None
+        Waits as `find` does, and raises the same.
+        """
+        session_id, kept, past = opening.session_id, None, Past()
+        with self._changed:
+            if session_id:
+                kept, past = self._find(session_id, cancel, deadline)
+                self._kept.pop(session_id, None)
+                self._out.add(session_id)
+        try:
+            future = self._workers.submit(self._prepare, kept, opening, cancel, deadline)
+        except BaseException:
+            self._come_back(session_id)
+            raise
+        return Starting(future, past)
+
+    def give_back(self, session: Session) -> None:
+        """After a goal: keep the kernel if it has a session id and lives, else close it."""
+        if not session.kernel.alive:
+            self.lose(session, session.end or ENDED_UNUSED)
+            return
+        with self._changed:
+            if not session.id or self._closed:
+                self._discard(session)
+                return
+            session.used = time.monotonic()
+            self._kept[session.id] = session
+            while len(self._kept) > self._most:
+                why = f"of more than {self._most} sessions (loop.max_sessions) it was the least recently used"
+                self._bury(self._kept.popitem(last=False)[1], why)
+            self._come_back(session.id)
+
+    def lose(self, session: Session, why: str) -> None:
+        """Close a kernel whose session may go on: its next question is told that the variables are gone, and why."""
+        with self._changed:
+            self._bury(session, why)
+            self._come_back(session.id)
+
+    def close(self) -> None:
+        """Close every kernel that is kept, and wait for those that are being closed."""
+        with self._changed:
+            self._closed = True
+            kept, self._kept = list(self._kept.values()), OrderedDict()
+            self._changed.notify_all()
+        for session in kept:
+            self._discard(session)
+        self._workers.shutdown(wait=True)
+        if self._expiry.is_alive():
+            self._expiry.join(CLOSING)
+
+    def _find(self, session_id: str, cancel: CancelToken, deadline: Deadline) -> tuple[Session | None, Past]:
+        """With the condition held."""
+        while session_id in self._out:
+            cancel.raise_if_set()
+            deadline.raise_if_over()
+            self._changed.wait(POLL)
+        session = self._kept.get(session_id)
         if session is not None and not session.kernel.alive:
-            self.lose(session)
+            self._bury(self._kept.pop(session_id), session.end or ENDED_UNUSED)
             session = None
-        was_kept = session is not None
-        if session is None:
-            session = self._fresh(self._pool.acquire(cancel, deadline), session_id)
+        return session, session.past() if session is not None else self._lost.get(session_id, Past())
+
+    def _prepare(self, kept: Session | None, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Session:
+        try:
+            session = kept or self._fresh(self._pool.acquire(cancel, deadline), opening.session_id)
+        except BaseException:
+            self._come_back(opening.session_id)
+            raise
         try:
             dropped = _bring_in(session, opening, cancel, deadline)
-        except (Canceled, TimeLimitReached):
-            if was_kept:
+        except BaseException as error:
+            if kept is None:
+                self._undo(session)
+            elif isinstance(error, (Canceled, TimeLimitReached)):
                 self.give_back(session)  # its variables are none the worse for it
             else:
-                self._drop_fresh(session)
-            raise
-        except BaseException:
-            self.lose(session) if was_kept else self._drop_fresh(session)
+                self.lose(session, str(error))
             raise
         session.snapshot = opening.snapshot
         session.remember_frames(opening.snapshot, self._max_kept_bytes)
@@ -175,94 +179,46 @@ class Sessions:
 
     def _fresh(self, kernel: Any, session_id: str) -> Session:
         kernel.max_kept_bytes = self._max_kept_bytes
-        with self._lock:
-            words = self._lost.pop(session_id, None)
-        if words is None:
-            return Session(kernel, session_id)
-        return Session(kernel, session_id, history=words, lost=len(words))
+        with self._changed:
+            return Session.after(self._lost.get(session_id, Past()), kernel, session_id)
 
-    def _drop_fresh(self, session: Session) -> None:
-        """Close a kernel that no question was asked of; what its session lost before is still known afterwards."""
-        if session.lost is not None:
-            self.lose(session)
-        else:
-            self.discard(session)
+    def _undo(self, fresh: Session) -> None:
+        """Close a kernel that no question was asked of; what its session lost before is known as it was."""
+        self._discard(fresh)
+        self._come_back(fresh.id)
 
-    def give_back(self, session: Session) -> None:
-        """After a goal: keep the kernel if it has a session id and lives, else close it."""
-        if not session.id or not session.kernel.alive:
-            self.lose(session)
-            return
-        with self._lock:
-            replaced = self._kept.pop(session.id, None)
-            self._kept[session.id] = session
-            dropped = [self._kept.popitem(last=False)[1] for _ in range(len(self._kept) - self._most)]
-        if replaced is not None:
-            self.discard(replaced)
-        for each in dropped:
-            self.lose(each)
-
-    def lose(self, session: Session) -> None:
-        """Close a kernel whose session may go on: its next question is told that the variables are gone."""
+    def _bury(self, session: Session, why: str) -> None:
+        """With the condition held: note what a session loses, and close its kernel."""
         if session.id:
-            with self._lock:
-                self._lost[session.id] = session.history
-                while len(self._lost) > MAX_LOST:
-                    self._lost.popitem(last=False)
-        self.discard(session)
+            self._lost.pop(session.id, None)
+            self._lost[session.id] = session.lose(why)
+            while len(self._lost) > MAX_LOST:
+                self._lost.popitem(last=False)
+        self._discard(session)
 
-    def discard(self, session: Session) -> None:
+    def _come_back(self, session_id: str) -> None:
+        """The session is nobody's any more: whoever waits for it goes on."""
+        with self._changed:
+            self._out.discard(session_id)
+            self._changed.notify_all()
+
+    def _expire(self) -> None:
+        """On a thread of its own: let unused sessions go as soon as their time is over."""
+        with self._changed:
+            while not self._closed:
+                over = time.monotonic() - self._ttl
+                for session in [session for session in self._kept.values() if session.used <= over]:
+                    del self._kept[session.id]
+                    self._bury(session, f"it was unused for longer than {self._ttl:g} s (loop.session_ttl)")
+                oldest = min((session.used for session in self._kept.values()), default=time.monotonic())
+                self._changed.wait(max(0.0, oldest - over))
+
+    def _discard(self, session: Session) -> None:
         """Close a kernel without keeping anybody waiting."""
-        self._workers.submit(_close, session.kernel)
-
-    def close(self) -> None:
-        """Close every kernel that is kept, and wait for those that are being closed."""
-        with self._lock:
-            kept, self._kept = list(self._kept.values()), OrderedDict()
-        for session in kept:
-            self.discard(session)
-        self._workers.shutdown(wait=True)
-
-
-class Starting:
-    """A kernel that is being prepared while the first request is under way."""
-
-    def __init__(self, future: Future[Session]) -> None:
-        self._future = future
-
-    def on_failure(self, callback: Callable[[BaseException], object]) -> None:
-        """Call `callback(error)` should the kernel not start; at once if it already failed."""
-
-        def finished(done: Future[Session]) -> None:
-            error = done.exception()
-            if error is not None:
-                callback(error)
-
-        self._future.add_done_callback(finished)
-
-    def wait(self, cancel: CancelToken, deadline: Deadline) -> Session:
-        """The session, as soon as its frames are there. Raises: what starting raised, Canceled, TimeLimitReached."""
-        while True:
-            try:
-                return self._future.result(POLL)
-            except FutureTimeout:
-                if self._future.done():  # between the time-out and here; or starting itself raised a TimeoutError
-                    return self._future.result()
-                cancel.raise_if_set()
-                deadline.raise_if_over()
-
-    def end(self, sessions: Sessions) -> None:
-        """After the goal, however it ended: give the session back once it is there.
-
-        Waits a moment for that, since the session's next question may follow at once.
-        """
-        wait_for([self._future], PUT_BACK)
-
-        def finished(done: Future[Session]) -> None:
-            if not done.cancelled() and done.exception() is None:
-                sessions.give_back(done.result())
-
-        self._future.add_done_callback(finished)
+        try:
+            self._workers.submit(_close, session.kernel)
+        except RuntimeError:  # the workers are shut down: a cell that would not stop outlived its agent
+            _close(session.kernel)
 
 
 def _bring_in(session: Session, opening: Opening, cancel: CancelToken, deadline: Deadline) -> bool:
@@ -275,11 +231,6 @@ def _bring_in(session: Session, opening: Opening, cancel: CancelToken, deadline:
         raise KernelError(
             f"the goal's frames could not be brought into its kernel: {error}; is the shared memory full (df /dev/shm)?"
         ) from error
-
-
-def _size(frame: Frame) -> int:
-    payloads = (frame.color_payload, frame.depth_payload)
-    return sum(payload.data.nbytes for payload in payloads if payload is not None)
 
 
 def _close(kernel: Any) -> None:

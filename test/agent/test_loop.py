@@ -318,7 +318,7 @@ def test_a_kernel_that_dies_is_replaced_within_the_goal(tmp_path: Path) -> None:
         result = agent.ask(QUESTION, frames())
         assert result.ok
         assert len(agent._pool.kernels) == 2
-        assert "variables are gone" in backbone.calls[1].messages[-1].text
+        assert "gone is what this cell made or imported; InputImages" in backbone.calls[1].messages[-1].text
 
 
 def test_the_model_is_told_why_the_kernel_ended_and_nothing_else(tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
+import pytest
 from agent.loop_fakes import FakeKernel, agent_with, answering, cell, frames
 
 from spatialclaw_ros.agent.records import QueryResult
-from spatialclaw_ros.agent.sessions import Session, Starting
+from spatialclaw_ros.agent.session import Past, Session
+from spatialclaw_ros.agent.starting import Starting
 from spatialclaw_ros.errors import ErrorCode
 from spatialclaw_ros.fakes.backbone import ScriptedBackbone
 from spatialclaw_ros.kernel.cell import CellResult
@@ -104,18 +104,11 @@ def test_a_closed_agent_refuses_questions(tmp_path: Path) -> None:
     assert "closed" in result.error_message
 
 
-class JustLate(Future):
-    """Completes in the moment in which the first wait for it gives up."""
-
-    def result(self, timeout: float | None = None) -> Any:
-        if timeout is not None:
-            self.set_result("the session")
-            raise FutureTimeout
-        return super().result()
-
-
-def test_a_session_that_is_ready_just_after_a_wait_is_taken() -> None:
-    assert Starting(JustLate()).wait(CancelToken(), Deadline(10.0)) == "the session"
+def test_a_start_that_itself_ran_out_of_time_says_so_and_not_that_the_goal_did() -> None:
+    future: Future = Future()
+    future.set_exception(TimeoutError("no reply from the kernel"))
+    with pytest.raises(TimeoutError, match="no reply from the kernel"):
+        Starting(future, Past()).wait(CancelToken(), Deadline(10.0))
 
 
 def test_shared_memory_that_is_full_ends_the_goal_as_a_kernel_error(tmp_path: Path) -> None:
