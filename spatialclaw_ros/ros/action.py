@@ -1,6 +1,6 @@
 """The `~/query` action: every goal is accepted, waits its turn, can be cancelled at any time, and gets a coded result.
 
-No executor thread ever waits: a goal's work runs on the agent's thread, and its execute coroutine awaits a Future.
+No executor thread ever waits: a goal's work runs on the agent's threads, and its execute coroutine awaits a Future.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from rclpy.node import Node
 
 from spatialclaw_msgs.action import SpatialQuery
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
-from spatialclaw_ros.errors import ErrorCode, SpatialClawError
+from spatialclaw_ros.agent.turns import busy_message, preempted_message
+from spatialclaw_ros.config import LoopConfig
+from spatialclaw_ros.errors import Busy, ErrorCode, SpatialClawError
 from spatialclaw_ros.ros import action_qos
-from spatialclaw_ros.ros.agent_thread import AgentThread
+from spatialclaw_ros.ros.agent_threads import AgentThreads
 from spatialclaw_ros.ros.conversions import feedback_message, query_from_goal, result_message
 from spatialclaw_ros.ros.goal import Goal
 
@@ -29,24 +31,27 @@ Work = Callable[[Goal], QueryResult]
 
 
 class QueryServer:
-    """Serves goals, one at a time in the order of their acceptance.
+    """Serves goals in the order of their acceptance, as many at once as `threads` allows.
 
-    check: called at acceptance with the query; what it raises ends the goal at once with that code, since a rejection
-    would carry no reason. work: answers a goal, on the agent's thread. finished: told every result, on the executor.
+    limits: gives the loop's configuration; its `concurrency` says what becomes of a goal while another runs. check:
+    called at acceptance with the query; what it raises ends the goal at once with that code, since a rejection would
+    carry no reason. work: answers a goal, on one of the agent's threads. finished: told every result, on the executor.
     fixed_frame: the frame of answers that name none.
     """
 
     def __init__(
         self,
         node: Node,
-        thread: AgentThread,
+        threads: AgentThreads,
+        limits: Callable[[], LoopConfig],
         check: Callable[[Query], None],
         work: Work,
         finished: Callable[[Goal, QueryResult], None],
         fixed_frame: Callable[[], str],
     ) -> None:
         self._node = node
-        self._thread = thread
+        self._threads = threads
+        self._limits = limits
         self._check = check
         self._work = work
         self._finished = finished
@@ -71,15 +76,16 @@ class QueryServer:
         return len(self._goals)
 
     def send_feedback(self, goal: Goal, event: Event) -> None:
-        """Tell the client about a stage; from the agent's thread."""
+        """Tell the client about a stage; from the goal's thread."""
         goal.handle.publish_feedback(feedback_message(event))
         goal.feedback_count += 1
 
-    def stop_all(self, code: ErrorCode, message: str) -> None:
-        """End every goal soon with this code: those that wait at once, the running one as by a cancel."""
-        for goal in list(self._goals.values()):
-            goal.stopped = (code, message)
-            self._stop(goal, message)
+    def stop_all(self, code: ErrorCode, message: str, but: Goal | None = None) -> None:
+        """End every goal, `but` this one, with this code: those that wait at once, those that run as by a cancel."""
+        for goal in self._under_way(but):
+            if not goal.cancel.is_set():  # else it ends already, and for another reason
+                goal.stopped = (code, message)
+                self._stop(goal, message)
 
     def destroy(self) -> None:
         """Take the action from the graph. Goals should have ended before."""
@@ -90,20 +96,32 @@ class QueryServer:
         try:
             goal.query = query_from_goal(handle.request)
             self._check(goal.query)
+            self._make_way(goal)
         except SpatialClawError as error:
             self._refuse(goal, error.code, str(error))
         except Exception as error:  # accepted is accepted: a goal that never ends would be worse than a defect told
             self._node.get_logger().error(traceback.format_exc())
             self._refuse(goal, ErrorCode.INTERNAL, _defect(error))
         else:
-            self._thread.submit(lambda: self._serve(goal))
+            self._threads.submit(lambda: self._serve(goal), goal.query.session_id)
+
+    def _make_way(self, goal: Goal) -> None:
+        """What a new goal means for those under way, or they for it. Raises: Busy."""
+        concurrency = self._limits().concurrency
+        if concurrency == "preempt":
+            self.stop_all(ErrorCode.PREEMPTED, preempted_message(goal.query.question), but=goal)
+        elif concurrency == "reject" and self._under_way(but=goal):
+            raise Busy(busy_message())
+
+    def _under_way(self, but: Goal | None = None) -> list[Goal]:
+        return [goal for goal in self._goals.values() if goal is not but and not goal.result.done()]
 
     def _refuse(self, goal: Goal, code: ErrorCode, message: str) -> None:
         goal.claim()
         self._end(goal, goal.refusal(code, message))
 
     def _serve(self, goal: Goal) -> None:
-        """On the agent's thread: work on a goal unless a cancel was quicker."""
+        """On one of the agent's threads: work on a goal unless a cancel was quicker."""
         if not goal.claim():
             return
         self._post(lambda: goal.handle.execute())

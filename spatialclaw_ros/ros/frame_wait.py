@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -49,18 +50,19 @@ def wait_for_frames(
     Raises: NoFrames naming every topic with what was seen on it; BadGoal where the window ends after the goal must;
     Canceled; TimeLimitReached where ROS time did not come to the window's end.
     """
-    wait = _Wait(node, config, query, buffer, transforms, subscriptions, cancel, deadline)
-    unregister = cancel.on_cancel(subscriptions.arrived.set)
-    try:
-        waited = wait.for_end()
-        return wait.for_frames(waited)
-    finally:
-        unregister()
+    with subscriptions.arrived.heard() as arrived:
+        wait = _Wait(node, config, query, buffer, transforms, subscriptions, cancel, deadline, arrived)
+        unregister = cancel.on_cancel(arrived.set)
+        try:
+            waited = wait.for_end()
+            return wait.for_frames(waited)
+        finally:
+            unregister()
 
 
 @dataclass
 class _Wait:
-    """One goal's wait."""
+    """One goal's wait. arrived: set by every message, and by a cancel."""
 
     node: Node
     config: AgentConfig
@@ -70,6 +72,7 @@ class _Wait:
     subscriptions: Subscriptions
     cancel: CancelToken
     deadline: Deadline
+    arrived: threading.Event
 
     def for_end(self) -> bool:
         """Wait until ROS time, or the images, came to the window's end; False where they were there already."""
@@ -83,15 +86,15 @@ class _Wait:
                 f"the goal has {self.deadline.remaining():.1f} s; ask later, or give a longer time_limit",
             )
         while self._ahead() > -ARRIVAL and not self._has_come_to_end():
-            self.subscriptions.arrived.clear()
+            self.arrived.clear()
             self.cancel.raise_if_set()
             self.deadline.raise_if_over()
-            self.subscriptions.arrived.wait(min(CLOCK_POLL, self.deadline.remaining()))
+            self.arrived.wait(min(CLOCK_POLL, self.deadline.remaining()))
         return True
 
     def for_frames(self, waited: bool) -> Snapshot:
         """Wait for a frame; where that is a wait at all, for a whole one."""
-        started, arrived = time.monotonic(), self.subscriptions.arrived
+        started, arrived = time.monotonic(), self.arrived
         end = started + self.config.frame_timeout
         while True:
             arrived.clear()

@@ -21,7 +21,7 @@ class Goal:
 
     result: completed by whoever finishes the goal; the execute coroutine awaits it. accepted: steady clock, seconds.
     stopped: why the node itself stopped this goal, if it did. feedback_count: messages sent, counted on the
-    agent's thread.
+    goal's thread.
     """
 
     handle: Any
@@ -39,7 +39,7 @@ class Goal:
         return self.handle.goal_id
 
     def claim(self) -> bool:
-        """Take the goal out of the queue: True for the first caller only, be it the agent's thread or a cancel."""
+        """Take the goal out of the queue: True for the first caller only, be it an agent's thread or a cancel."""
         with self._lock:
             first, self._claimed = not self._claimed, True
             return first

@@ -17,12 +17,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from spatialclaw_ros.agent.agent import SpatialAgent
 from spatialclaw_ros.agent.goal import check_goal
 from spatialclaw_ros.agent.records import Event, Query, QueryResult
+from spatialclaw_ros.agent.turns import parallel_goals
 from spatialclaw_ros.config import AgentConfig, BufferConfig
 from spatialclaw_ros.errors import ErrorCode, SandboxUnavailable, SpatialClawError
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.limits import Deadline
 from spatialclaw_ros.ros.action import QueryServer
-from spatialclaw_ros.ros.agent_thread import AgentThread
+from spatialclaw_ros.ros.agent_threads import AgentThreads
 from spatialclaw_ros.ros.camera_search import CameraSearch
 from spatialclaw_ros.ros.diagnostics import WITHOUT, Diagnostics, Isolation
 from spatialclaw_ros.ros.frame_wait import wait_for_frames
@@ -57,7 +58,7 @@ class SpatialClawNode(LifecycleNode):
     """Answers goals of `~/query` about what the cameras see.
 
     make_agent: what makes the agent from the configuration; tests pass one that needs no kernel.
-    Spin it with one thread (ros/main.py says why); the agent's work has a thread of its own.
+    Spin it with one thread (ros/main.py says why); the agent's work has threads of its own.
     """
 
     def __init__(self, name: str = "spatialclaw", make_agent: AgentFactory = SpatialAgent, **node_options: Any) -> None:
@@ -74,12 +75,18 @@ class SpatialClawNode(LifecycleNode):
         self._listening: Subscriptions | None = None
         self._active = False
         self._said_silent: dict[str, str] = {}
-        self._thread = AgentThread()
+        self._threads = AgentThreads()
         self._outputs = Outputs(self)
         self._isolation = Isolation()
         self._diagnostics = Diagnostics(self, lambda: self._isolation)
         self.server = QueryServer(
-            self, self._thread, self._check, self._work, self._finished, lambda: self._config.world.fixed_frame
+            self,
+            self._threads,
+            lambda: self._config.loop,
+            self._check,
+            self._work,
+            self._finished,
+            lambda: self._config.world.fixed_frame,
         )
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._watch_timer = self.create_timer(WATCH_PERIOD, self._watch, clock=self._steady)
@@ -102,7 +109,7 @@ class SpatialClawNode(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the agent, once its thread has ended the last goal."""
+        """Close the agent, once its threads have ended the last goal."""
         self._problem = NotActive("the node is not configured; call its change_state service")
         self._close_agent()
         return super().on_cleanup(state)
@@ -134,7 +141,7 @@ class SpatialClawNode(LifecycleNode):
     def finish(self, seconds: float) -> None:
         """Close the agent and everything it started, waiting at most `seconds`."""
         self._close_agent()
-        if not self._thread.close(seconds):
+        if not self._threads.close(seconds):
             self.get_logger().error(f"the agent did not end within {seconds:g} s; its processes die with this one")
         self.server.destroy()
         self._jumps.unregister()
@@ -164,7 +171,8 @@ class SpatialClawNode(LifecycleNode):
             self._close_agent()
             raise
         self._problem = NotActive("the node is inactive; activate it with its change_state service")
-        self._thread.submit(self._start_agent)
+        self._threads.allow(parallel_goals(self._config.loop))
+        self._threads.submit_alone(self._start_agent)
 
     def _isolate(self) -> Isolation:
         """Find out how kernels are isolated, and warn where they are not. Raises: SandboxUnavailable."""
@@ -205,7 +213,7 @@ class SpatialClawNode(LifecycleNode):
         check_goal(query, self._config.loop, self._listening.cameras or None)
 
     def _work(self, goal: Goal) -> QueryResult:
-        """On the agent's thread: wait for frames, answer, publish what the answer looks like."""
+        """On one of the agent's threads: wait for frames, answer, publish what the answer looks like."""
         agent, subscriptions, buffer = self._agent, self._listening, self._buffer
         if agent is None or subscriptions is None or buffer is None:
             return goal.refusal(self._problem.code, str(self._problem))
@@ -279,9 +287,9 @@ class SpatialClawNode(LifecycleNode):
         if isinstance(self._transforms, Tf2Transforms):
             self._transforms.close()
         if buffer is not None:
-            self._thread.submit(buffer.close)
+            self._threads.submit_alone(buffer.close)
         if agent is not None:
-            self._thread.submit(agent.close)
+            self._threads.submit_alone(agent.close)
 
     def _watch(self) -> None:
         if not self._active or self._listening is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from spatialclaw_ros.frames import messages
 from spatialclaw_ros.frames.buffer import FrameBuffer
 from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.frames.transforms import TransformBuffer
+from spatialclaw_ros.ros.arrivals import Arrivals
 from spatialclaw_ros.ros.hearing import Heard, Part, what_was_seen
 
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -58,7 +58,7 @@ def camera_topics(name: str, camera: CameraConfig) -> CameraConfig:
 class Subscriptions:
     """Listens to every camera, odometry and TF from its making until `close`.
 
-    on_kept: called with each colour payload that the ring kept. arrived: set whenever a message was taken.
+    on_kept: called with each colour payload that the ring kept. arrived: told whenever a message was taken.
     An image topic's message type is its publisher's where there is one, else told by its name.
     Raises: ConfigurationError where a topic's name is not valid; nothing is listened to then.
     """
@@ -74,7 +74,7 @@ class Subscriptions:
         self._node = node
         self._buffer = buffer
         self._on_kept = on_kept
-        self.arrived = threading.Event()
+        self.arrived = Arrivals()
         self.records: list[Heard] = []
         self._images: list[tuple[Heard, Callable[[Any], None]]] = []
         self._subscriptions: dict[int, Any] = {}

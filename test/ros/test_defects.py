@@ -19,10 +19,11 @@ from ros.ros_robot import wait_until
 
 from spatialclaw_msgs.action import SpatialQuery
 from spatialclaw_ros.agent.records import Query
+from spatialclaw_ros.config import LoopConfig
 from spatialclaw_ros.errors import ErrorCode, SpatialClawError
 from spatialclaw_ros.fakes.agent import FakeAgent
 from spatialclaw_ros.ros import action, main, node
-from spatialclaw_ros.ros.agent_thread import AgentThread
+from spatialclaw_ros.ros.agent_threads import AgentThreads
 from spatialclaw_ros.ros.transforms import Tf2Transforms
 
 pytestmark = pytest.mark.ros
@@ -41,7 +42,7 @@ class Handle:
 def server(monkeypatch: pytest.MonkeyPatch, check: Any) -> action.QueryServer:
     monkeypatch.setattr(action, "ActionServer", lambda *_, **__: None)
     ros = SimpleNamespace(get_logger=lambda: SimpleNamespace(error=lambda _: None))
-    return action.QueryServer(ros, AgentThread(), check, None, None, lambda: "odom")
+    return action.QueryServer(ros, AgentThreads(), LoopConfig, check, None, None, lambda: "odom")
 
 
 def test_a_defect_at_acceptance_ends_the_goal_with_a_code(monkeypatch: pytest.MonkeyPatch) -> None:

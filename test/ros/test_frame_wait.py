@@ -21,6 +21,7 @@ from spatialclaw_ros.frames.payload import ImagePayload
 from spatialclaw_ros.frames.snapshot import Snapshot
 from spatialclaw_ros.frames.transforms import TransformBuffer
 from spatialclaw_ros.limits import CancelToken, Deadline
+from spatialclaw_ros.ros.arrivals import Arrivals
 from spatialclaw_ros.ros.frame_wait import wait_for_frames
 
 pytestmark = pytest.mark.ros
@@ -39,7 +40,7 @@ class Scene:
         self.transforms = TransformBuffer(30.0)
         self.now = NOW
         self.parts: set[str] = set()
-        self.arrived = threading.Event()
+        self.arrived = Arrivals()
         self.cancel = CancelToken()
         self.looks: Callable[[int], None] = lambda _: None
 
@@ -177,7 +178,17 @@ def test_the_age_of_old_frames_is_told_with_its_likely_cause(scene: Scene, stamp
 
     clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=now))
     node = SimpleNamespace(get_clock=lambda: clock)
-    wait = _Wait(node, AgentConfig(), Query("?"), scene.buffer, scene.transforms, None, scene.cancel, Deadline(1.0))
+    wait = _Wait(
+        node,
+        AgentConfig(),
+        Query("?"),
+        scene.buffer,
+        scene.transforms,
+        None,
+        scene.cancel,
+        Deadline(1.0),
+        threading.Event(),
+    )
     assert said in wait._why_old(stamp)
 
 
