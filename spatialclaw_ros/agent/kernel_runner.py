@@ -83,7 +83,10 @@ class KernelRunner:
             self._starting.end(self._sessions)
         else:
             self._requests.stop(session.kernel.id)
-            self._cells.submit(self._sessions.give_back, session)
+            if self._cell is not None and not self._cell.done():
+                self._cells.submit(self._sessions.give_back, session)  # behind the cell, on the cell's thread
+            else:
+                self._sessions.give_back(session)
         self._cells.shutdown(wait=False)
 
     def _outcome(self, cell: Future[CellResult]) -> CellResult:

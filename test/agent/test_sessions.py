@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ from spatialclaw_ros.agent.session import Past, Session
 from spatialclaw_ros.agent.starting import Starting
 from spatialclaw_ros.errors import ErrorCode
 from spatialclaw_ros.fakes.backbone import ScriptedBackbone
-from spatialclaw_ros.kernel.cell import CellResult
+from spatialclaw_ros.kernel.cell import CellError, CellResult
 from spatialclaw_ros.limits import CancelToken, Deadline
 
 
@@ -150,7 +151,9 @@ def test_a_follow_up_after_a_lost_kernel_is_told_so_and_knows_the_questions_befo
     assert "variables, functions and pictures of before that are gone" in prompt
     assert "How far is it? → 1.5" in prompt
     assert "variables of the earlier questions are still there" not in prompt
-    assert any("kernel of this session was lost" in note for note in result.notes)
+    (note,) = result.notes
+    assert "kernel of this session was lost: it ended between two questions" in note
+    assert "(it ended between two questions)" in prompt
 
 
 def test_a_kernel_lost_within_a_question_leaves_its_answer_to_the_follow_up(tmp_path: Path) -> None:
@@ -196,3 +199,76 @@ def test_the_model_is_told_when_pictures_of_earlier_questions_had_to_go(tmp_path
     with agent_with(tmp_path, backbone, [CellResult("ok"), answering(1.0)]) as agent, dropping:
         agent.ask("How far?", frames(), session_id="a")
     assert "pictures of earlier questions were dropped" in backbone.calls[1].messages[-1].text
+
+
+def test_an_unused_session_is_dropped_when_its_time_is_over_and_the_next_use_says_so(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a")] * 2)
+    script = [replace(answering(1.5), names=("d", "mask")), answering(2.0)]
+    with agent_with(tmp_path, backbone, script, session_ttl=0.05) as agent:
+        agent.ask("How far is it?", frames(), session_id="a")
+        assert agent._pool.kernels[0].closed.wait(10)  # by itself: nobody asks anything
+        result = agent.ask("How wide?", frames(), session_id="a")
+    assert any("unused for longer than 0.05 s (loop.session_ttl)" in note for note in result.notes)
+    prompt = backbone.calls[-1].messages[1].text
+    assert "unused for longer than 0.05 s" in prompt and "Lost variables: d, mask." in prompt
+
+
+def test_a_session_without_a_time_limit_is_kept(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")] * 2, [answering(1.0)] * 2, session_ttl=0.0) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        assert not agent._pool.kernels[0].closed.wait(0.2)
+        assert agent.ask("How far?", frames(), session_id="a").notes == ()
+
+
+def test_a_session_beyond_the_number_that_is_kept_is_told_that_it_was(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a")] * 3)
+    with agent_with(tmp_path, backbone, [answering(1.0)] * 3, max_sessions=1) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        agent.ask("How far?", frames(), session_id="b")
+        (note,) = agent.ask("How wide?", frames(), session_id="a").notes
+    assert "of more than 1 sessions (loop.max_sessions) it was the least recently used" in note
+    assert "(loop.max_sessions)" in backbone.calls[-1].messages[1].text
+
+
+def test_a_question_about_the_frames_of_a_dropped_session_names_the_reason(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")] * 2, [answering(1.0)] * 2, max_sessions=1) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        agent.ask("How far?", frames(), session_id="b")
+        result = agent.ask("How wide?", session_id="a")
+    assert result.error_code is ErrorCode.NO_FRAMES and "loop.max_sessions" in result.error_message
+
+
+def test_a_kernel_that_a_cell_ended_names_the_variables_of_all_cells_and_questions_before(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a")] * 4)
+    died = CellResult("died", error=CellError("KernelDied", "it held 5 GiB"))
+    script = [replace(answering(1.0), names=("old",)), CellResult("ok", names=("old", "new")), died, answering(2.0)]
+    with agent_with(tmp_path, backbone, script) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        result = agent.ask("How wide?", frames(), session_id="a")
+    assert result.steps[1].result.names == ("old", "new")
+    told = backbone.calls[-1].messages[-1].text
+    assert "(it held 5 GiB)" in told and "the variables old, new are gone" in told
+    assert "InputImages and the tools are back" in told
+
+
+def test_variables_that_were_made_again_are_not_told_as_lost(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a")] * 4)
+    script = [
+        CellResult("ok", names=("d", "mask")),
+        CellResult("died"),
+        replace(answering(2.0), names=("d",)),
+        answering(3.0),
+    ]
+    with agent_with(tmp_path, backbone, script) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        agent.ask("How wide?", frames(), session_id="a")
+    assert "Lost variables: mask." in backbone.calls[-1].messages[1].text
+
+
+def test_of_many_lost_variables_the_first_are_listed_and_the_rest_counted(tmp_path: Path) -> None:
+    backbone = ScriptedBackbone([cell("a")] * 3)
+    script = [CellResult("ok", names=tuple(f"v{n}" for n in range(100))), CellResult("died"), answering(2.0)]
+    with agent_with(tmp_path, backbone, script) as agent:
+        agent.ask("How far?", frames())
+    told = backbone.calls[-1].messages[-1].text
+    assert "v58, v59 and 40 more are gone" in told and "v60" not in told

@@ -85,6 +85,14 @@ def test_variables_are_limited_in_number_and_length() -> None:
     assert len(variables) == 200 and len(variables[0].summary) <= 500
 
 
+def test_names_are_text_of_bounded_number_and_length_and_none_where_none_were_said() -> None:
+    entries = [7, None, "x" * 9000, "d\n"] + ["v"] * 20_000
+    names = collect(("display_data", {"data": {MIME_CELL: {"names": entries}}})).names
+    assert len(names) < 10_000 and len(names[0]) <= 200 and names[1] == "d"
+    assert collect(("display_data", {"data": {MIME_CELL: {"names": "d"}}})).names is None
+    assert collect().names is None
+
+
 def test_answer_beyond_its_size_is_left_out_with_a_note() -> None:
     result = collect(("display_data", {"data": {MIME_CELL: {"answer": {"value": "x" * (2 << 20)}}}}))
     assert result.answer is None and any("answer was left out" in note for note in result.notes)

@@ -25,6 +25,12 @@ def test_new_and_changed_variables_are_reported_once(bench):
     assert bench.run("d = a")["variables"][0]["name"] == "d"
 
 
+def test_every_variable_that_is_there_is_named_and_none_that_is_gone(bench):
+    bench.run("a = 1; b = 2")
+    assert bench.run("del a; c = 3; import json")["names"] == ["b", "c"]
+    assert bench.run("b = 4")["names"] == ["b", "c"]
+
+
 def test_summaries_carry_shape_type_and_range(bench):
     found = by_name(
         bench.run(
