@@ -90,7 +90,10 @@ class ChatHandler(BaseHTTPRequestHandler):
         elif reply.mode in _STATUS:
             message = reply.error_message or f"scripted failure: {reply.mode}"
             self._write(_STATUS[reply.mode], "application/json", _error(message), extra)
-        elif reply.mode in ("drop", "cut", "endless", "drip"):
+        elif reply.mode == "drip":
+            self.close_connection = True
+            self._drip(request, reply)
+        elif reply.mode in ("drop", "cut", "endless"):
             self.close_connection = True
             self._break_off(reply)
         else:
@@ -102,16 +105,22 @@ class ChatHandler(BaseHTTPRequestHandler):
             whole = _completion(reply, self.server.owner.model)
             head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(whole)
             self.wfile.write(head + whole[: len(whole) // 2])
-        elif reply.mode == "drip":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
-            for byte in _completion(reply, self.server.owner.model):
-                if self.server.owner.closing.wait(reply.pause):
-                    return
-                self.wfile.write(bytes([byte]))
         elif reply.mode == "endless":
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
             while not self.server.owner.closing.is_set():
                 self.wfile.write(b" " * 65536)
+
+    def _drip(self, request: RecordedRequest, reply: FakeReply) -> None:
+        """The reply, a byte at a time, until all is written, the client goes or the server closes."""
+        streamed = bool(request.json.get("stream"))
+        body = (_events if streamed else _completion)(reply, self.server.owner.model)
+        kind = b"text/event-stream" if streamed else b"application/json"
+        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (kind, len(body)))
+        for number in range(len(body)):
+            self.wfile.write(body[number : number + 1])
+            request.begun.set()
+            if not self._wait(reply.pause, request):
+                return
 
     def _write(self, status: int, content_type: str, body: bytes, extra: dict[str, str] | None = None) -> None:
         """Status, headers and body in one write, so that the client never waits for a second packet."""

@@ -52,6 +52,8 @@ class RecordedRequest:
     replied_ns: int = 0
     aborted: threading.Event = field(default_factory=threading.Event)
     """Set when the client went away before the reply was written."""
+    begun: threading.Event = field(default_factory=threading.Event)
+    """Set when the first part of a reply that drips is written."""
 
     @cached_property
     def json(self) -> dict[str, Any]:

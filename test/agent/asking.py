@@ -13,11 +13,19 @@ from spatialclaw_ros.limits import CancelToken
 
 
 class Asked:
-    """A question that is under way. executing: set as soon as its first cell runs."""
+    """A question that is under way. executing: set as soon as its first cell runs.
 
-    def __init__(self, agent: SpatialAgent, question: str = "How far is the wall, in metres?", **query: Any) -> None:
+    hold: whether the question's thread stops there until `go_on` is set, whatever else happens.
+    """
+
+    def __init__(
+        self, agent: SpatialAgent, question: str = "How far is the wall, in metres?", hold: bool = False, **query: Any
+    ) -> None:
         self.cancel = CancelToken()
         self.executing = threading.Event()
+        self.go_on = threading.Event()
+        if not hold:
+            self.go_on.set()
         self._results: list[QueryResult] = []
         self._agent = agent
         self._question, self._query = question, query
@@ -41,3 +49,4 @@ class Asked:
     def _listen(self, event: Event) -> None:
         if event.stage == "execute":
             self.executing.set()
+            self.go_on.wait(20)

@@ -90,6 +90,24 @@ def test_a_newer_question_preempts_the_running_one_and_those_that_wait_for_it(tm
     assert cells.most == 1
 
 
+def test_a_newer_question_preempts_those_that_wait_for_their_turn_too(tmp_path: Path) -> None:
+    cells = Cells()
+    with agent_of(tmp_path, cells, concurrency="preempt") as agent:
+        first = Asked(agent, "How far?", hold=True)
+        assert first.executing.wait(10)
+        second = Asked(agent, "How wide?")
+        turns = agent._turns
+        with turns._changed:
+            assert turns._changed.wait_for(lambda: turns._line.waiting, 10)
+        third = Asked(agent, "How high?")
+        result = second.result()
+        assert result.error_code is ErrorCode.PREEMPTED and "How high?" in result.error_message
+        first.go_on.set()
+        cells.end.set()
+        assert "How wide?" in first.result().error_message
+        assert third.result().ok
+
+
 def test_a_question_that_cannot_be_served_preempts_nobody(tmp_path: Path) -> None:
     cells = Cells()
     with agent_of(tmp_path, cells, concurrency="preempt") as agent:
