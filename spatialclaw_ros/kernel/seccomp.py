@@ -2,7 +2,7 @@
 
 A denylist over what NumPy, ZeroMQ and CPython need: it closes what neither the namespaces nor Landlock close (sockets
 but local streams, new processes, tracing, io_uring, namespaces, memory that no resident-size watchdog sees) and keeps
-kernel attack surface small. Calls of other architectures (i386, x32) kill the process: libseccomp's default.
+kernel attack surface small. Calls of other architectures (i386, x32) kill the process.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def build_filter(processes: bool, own_pid: int | None = None) -> bytes:
     """
     lib = library()
     rules = lib.SyscallFilter(lib.ALLOW)
+    rules.set_attr(lib.Attr.ACT_BADARCH, lib.KILL_PROCESS)  # the default ends one thread, and the rest would hang
     refuse = lib.ERRNO(errno.EPERM)
     names = list(DENIED) if own_pid is None else [*DENIED, *DENIED_WITHOUT_NAMESPACES]
     for name in names:

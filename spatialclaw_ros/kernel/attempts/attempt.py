@@ -57,8 +57,8 @@ class Attempt:
     the next goal would run (in the control: in the same kernel), whose outcome counts.
 
     The control runs the same probe in a kernel of level none, or in a plain process; outside: what is run there
-    instead, where the attempt is aimed at this package's own reader of the same bytes. arrives: judges the control, where
-    that is another question than getting out. may_lack: what a host itself may refuse to the control.
+    instead, where the attempt is aimed at this package's own reader of the same bytes. arrives: judges the control,
+    where that is another question than getting out. may_lack: what a host itself may refuse to the control.
     """
 
     name: str
@@ -81,7 +81,7 @@ _catalogue: list[Attempt] = []
 
 
 def attempt(judge: Judge = returned, **options: Any) -> Callable[[Probe], Probe]:
-    """Put the decorated probe into the catalogue, with its name and the first line of its docstring. options: fields."""
+    """Put the decorated probe into the catalogue, described by its docstring. options: fields of Attempt."""
 
     def register(probe: Probe) -> Probe:
         name, group = probe.__name__.replace("_", "-"), GROUPS[_module(probe)]
@@ -110,7 +110,7 @@ def report(probe: Probe, targets: Targets) -> None:
         said = {"refused": f"{type(error).__name__}: {error}"[:LONGEST_REPORT]}
     except Exception as error:  # the probe is wrong, and has tried nothing: that must not pass for a boundary
         said = {"failed": f"{type(error).__name__}: {error}"[:LONGEST_REPORT]}
-    print(REPORT + json.dumps(said), flush=True)
+    print("\n" + REPORT + json.dumps(said), flush=True)
 
 
 def _module(probe: Probe) -> str:

@@ -5,6 +5,7 @@ Each dose lies beyond the limits of `run.LIMITS` and is harmless where nothing l
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import pickle
@@ -149,21 +150,21 @@ def huge_file(targets: Targets) -> object:
 @attempt(ends=("files",), breaks=True)
 def many_files(targets: Targets) -> object:
     """Fill the scratch folder with files of an allowed size."""
-    kept = [tempfile.NamedTemporaryFile() for _ in range(FILES)]
-    for file in kept:
-        file.write(b"\1" * PART_BYTES)
-        file.flush()
+    folder = Path(tempfile.mkdtemp())
+    for number in range(FILES):
+        (folder / str(number)).write_bytes(b"\1" * PART_BYTES)
     return _held(f"{FILES * PART_BYTES >> 20} MiB of files")
 
 
 @attempt(ends=("files", "memory"), breaks=True, quick=False)
 def hidden_files(targets: Targets) -> object:
     """Fill the scratch folder with files that have no name any more."""
-    kept = [tempfile.TemporaryFile() for _ in range(FILES)]
-    for file in kept:
-        file.write(b"\1" * PART_BYTES)
-        file.flush()
-    return _held(f"{FILES * PART_BYTES >> 20} MiB of files without a name")
+    with contextlib.ExitStack() as kept:
+        for _ in range(FILES):
+            file = kept.enter_context(tempfile.TemporaryFile())
+            file.write(b"\1" * PART_BYTES)
+            file.flush()
+        return _held(f"{FILES * PART_BYTES >> 20} MiB of files without a name")
 
 
 @attempt()
@@ -187,7 +188,10 @@ def lift_own_limits(targets: Targets) -> object:
     bounds = resource.getrlimit(resource.RLIMIT_AS)
     if bounds[1] == resource.RLIM_INFINITY:
         return "has no limit of its address space"
-    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except ValueError as error:  # Python's word for a refusal here
+        raise PermissionError(str(error)) from error
     return "lifted it"
 
 

@@ -1,6 +1,7 @@
 """Decoys: what attempts aim at instead of the machine: files, listeners and a process, each watched for being reached.
 
-All of it is open to every user of the host, so that nothing but the sandbox stands between it and a cell.
+All of it is open to every user of the host, and the process runs as the kernels do, so that nothing but the sandbox
+stands between them and a cell.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import secrets
 import shutil
 import socket
@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from spatialclaw_ros.frames.store import FrameStore
+from spatialclaw_ros.kernel import guest
+from spatialclaw_ros.kernel.config import KernelConfig
 from spatialclaw_ros.kernel.folders import KernelFolders
+from spatialclaw_ros.kernel.levels import LEVELS
 from spatialclaw_ros.kernel.python_tree import python_tree
 
 KEY_VARIABLE = "SPATIALCLAW_DECOY_KEY"
@@ -59,7 +62,10 @@ class Decoys:
             undo.callback(self.store.close)
             self.folder = Path(tempfile.mkdtemp(prefix="spatialclaw-decoys-"))
             undo.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self._neighbour = KernelFolders.make(self.store.make_folder("neighbour"))
+            self._guest = guest.guest_of(LEVELS[0], KernelConfig())
+            self._neighbour = KernelFolders.make(self.store.make_folder("neighbour"), self._guest)
+            for folder in (self._neighbour.root, self._neighbour.frames, self._neighbour.sockets):
+                folder.chmod(0o777)
             undo.callback(self._close)
             self._previous = os.environ.get(KEY_VARIABLE)
             os.environ[KEY_VARIABLE] = self.secret
@@ -131,6 +137,9 @@ class Decoys:
             env={"DECOY": self.secret},
             cwd=self.folder,
             start_new_session=True,
+            user=self._guest,
+            group=self._guest,
+            extra_groups=None if self._guest is None else [],
         )
         assert self._process.stdout is not None
         self._address, self._descriptor = map(int, self._process.stdout.readline().split())
@@ -170,7 +179,7 @@ class Decoys:
     def _settings(self) -> tuple[Any, ...]:
         """What one process can set for another."""
         pid = self._process.pid
-        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        limits = Path(f"/proc/{pid}/limits").read_text()
         return os.getpriority(os.PRIO_PROCESS, pid), os.sched_getaffinity(pid), limits
 
     def _harmed(self) -> str:

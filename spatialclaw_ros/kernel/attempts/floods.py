@@ -1,4 +1,4 @@
-"""Attempts to flood the host with output: text, pictures, variables, answers, and messages around the kernel's limits."""
+"""Attempts to flood the host with output: text, pictures, variables, and messages past the kernel's own limits."""
 
 from __future__ import annotations
 

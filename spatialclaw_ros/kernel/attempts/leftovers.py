@@ -106,7 +106,6 @@ def leave_patched_modules(targets: Targets) -> object:
     import numpy as np
 
     builtins.mark = np.mark = MARK  # type: ignore[attr-defined]
-    builtins.sum = max  # type: ignore[assignment]
     return ""
 
 

@@ -22,7 +22,13 @@ from spatialclaw_ros.kernel.cell import MIME_CELL
 
 KINDS = ("stream", "display_data", "execute_result", "status", "error", "clear_output", "comm_open", "no_such_type")
 NOT_MAPS = (b"[]", b"7", b"{", b"[" * 9999, b'"\xff\xfe"')
-ODD_MAPS = ({"text": 7}, {"data": [1]}, {"data": {"image/png": 5}}, {"execution_state": []}, {"text": FORGED})
+ODD_MAPS: tuple[dict[str, Any], ...] = (
+    {"text": 7},
+    {"data": [1]},
+    {"data": {"image/png": 5}},
+    {"execution_state": []},
+    {"text": FORGED},
+)
 HEADER = struct.Struct(">I")
 VALUES = 1_000_000
 
@@ -109,7 +115,7 @@ def forged_answer_to_another_request(targets: Targets) -> object:
     return ""
 
 
-@attempt(disturbed, arrives=came_through)
+@attempt(disturbed, arrives=came_through, ends=("ended: ok",))
 def early_reply(targets: Targets) -> object:
     """Say that the cell has ended, and go on."""
     _reply(_kernel().get_parent("shell"))
@@ -129,7 +135,7 @@ def reply_to_another_request(targets: Targets) -> object:
     return ""
 
 
-@attempt(disturbed, arrives=came_through, quick=False)
+@attempt(disturbed, arrives=came_through, ends=("ended: ok",), quick=False)
 def early_idle(targets: Targets) -> object:
     """Say that the output stream has ended, and go on."""
     send("status", {"execution_state": "idle"})

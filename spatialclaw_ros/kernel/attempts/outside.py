@@ -13,11 +13,14 @@ from spatialclaw_ros.kernel.attempts.decoys import KEY_VARIABLE, Decoys
 from spatialclaw_ros.kernel.attempts.trial import Trial
 
 PREPARATION = f"""\
+import os, threading
 from spatialclaw_ros.backbones.config import BackboneConfig
 from spatialclaw_ros.backbones.openai import OpenAIBackbone
 backbone = OpenAIBackbone(BackboneConfig(name="openai", model="decoy", api_key_env="{KEY_VARIABLE}"))
+call = lambda key: threading.Event().wait()
+threading.Thread(target=call, args=(os.environ["{KEY_VARIABLE}"],), daemon=True).start()
 """
-"""What the host has that a kernel must not: the client that holds the key."""
+"""What the host has that a kernel must not: a client that holds the key, and a call under way with it."""
 END = "import os; os._exit(0)\n"
 """The client's network thread has nothing to say."""
 

@@ -122,7 +122,7 @@ def slow_process_down(targets: Targets) -> None:
     os.setpriority(os.PRIO_PROCESS, targets["pid"], 19)
 
 
-@attempt(nothing_said)
+@attempt(nothing_said, may_lack="CAP_SYS_RESOURCE or the same user's process")
 def limit_process(targets: Targets) -> None:
     """Take away the open files of a process of the host by prlimit."""
     resource.prlimit(targets["pid"], resource.RLIMIT_NOFILE, (8, 8))

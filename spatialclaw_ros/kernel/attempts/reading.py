@@ -56,7 +56,8 @@ def read_through_opencv(targets: Targets) -> object:
     import cv2
 
     with suppress(cv2.error):
-        return cv2.FileStorage(targets["yaml"], cv2.FILE_STORAGE_READ).getNode("key").string()
+        storage = cv2.FileStorage(targets["yaml"], cv2.FILE_STORAGE_READ)
+        return storage.getNode("key").string()
     return ""
 
 
@@ -152,7 +153,8 @@ def read_pictures_of_another_kernel(targets: Targets) -> object:
 @attempt()
 def list_other_kernels(targets: Targets) -> object:
     """List the shared-memory folder that holds the folders of all kernels."""
-    return os.listdir(Path(targets["neighbour"]).parents[2])
+    names = os.listdir(Path(targets["neighbour"]).parents[2])
+    return f"sees {', '.join(names)}" if Path(targets["neighbour"]).parents[1].name in names else ""
 
 
 @attempt(told_secret, quick=False)

@@ -216,10 +216,12 @@ def _verdict(attempt: Attempt, trial: Trial) -> tuple[Verdict, str]:
 
 def _how_it_ended(trial: Trial) -> str:
     """For a probe that did not report: status and error of its cell."""
-    result = trial.result
-    if result is None or trial.reported:
-        return trial.text[-500:] if not trial.reported else ""
-    return f"{result.status}: {result.error.name}: {result.error.message}" if result.error else result.status
+    if trial.reported:
+        return ""
+    if trial.result is None:
+        return trial.text[-500:]
+    error = trial.result.error
+    return f"the cell ended: {trial.result.status}{f', {error.name}: {error.message}' if error else ''}"
 
 
 @dataclass(frozen=True)
