@@ -35,6 +35,8 @@ MAX_LINE = 500
 MAX_ERROR = 4000
 MAX_TRACEBACK = 16_000
 MAX_ANSWER_BYTES = 1 << 20
+MAX_ANSWER_DEPTH = 32
+"""Lists and maps within each other: whoever walks through an answer may do so by recursion."""
 MAX_STAMP = (1 << 31) * 10**9 - 1
 """ns: the latest that a ROS time can say, whose seconds are an int32."""
 MAX_COUNT = 1 << 48
@@ -150,13 +152,15 @@ class CellCollector:
         if not isinstance(answer, dict):
             return None
         try:
-            length = len(json.dumps(answer))
+            data = json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
         except (ValueError, RecursionError, TypeError):
-            length = MAX_ANSWER_BYTES + 1
-        if length > MAX_ANSWER_BYTES:
-            notes.append(f"the answer was left out: more than {MAX_ANSWER_BYTES >> 10} KiB")
+            notes.append("the answer was left out: it cannot be written as JSON")
             return None
-        return answer
+        if len(data) > MAX_ANSWER_BYTES or _is_deep(answer):
+            limits = f"{MAX_ANSWER_BYTES >> 10} KiB, or {MAX_ANSWER_DEPTH} lists or maps within each other"
+            notes.append(f"the answer was left out: more than {limits}")
+            return None
+        return dict(json.loads(data, parse_constant=lambda name: None))  # numbers that are none become null
 
 
 def _variables(entries: Any) -> tuple[Variable, ...]:
@@ -168,7 +172,8 @@ def _variables(entries: Any) -> tuple[Variable, ...]:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("type"), str):
             new = entry.get("is_new", True)
             summary = _line(entry.get("summary"), MAX_LINE)
-            found.append(Variable(entry["name"][:MAX_LABEL], entry["type"][:MAX_LABEL], summary, new is not False))
+            name, kind = _text(entry["name"], MAX_LABEL), _text(entry["type"], MAX_LABEL)
+            found.append(Variable(name, kind, summary, new is not False))
     return tuple(found)
 
 
@@ -178,25 +183,42 @@ def _names(entries: Any) -> tuple[str, ...] | None:
     return tuple(_line(name, MAX_LABEL) for name in entries[:MAX_NAMES] if isinstance(name, str))
 
 
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_ANSWER_DEPTH + 1):
+        level = [part for item in level for part in (item.values() if isinstance(item, dict) else item)]
+        level = [part for part in level if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
 def _error(reply: dict[str, Any]) -> CellError:
     trace = "\n".join(_strings(reply.get("traceback"), 1000, MAX_TRACEBACK))[-MAX_TRACEBACK:]
     trace = _COLOUR_CODES.sub("", trace)
     lines = _LINE.findall(trace)
     name, message = reply.get("ename"), reply.get("evalue")
     return CellError(
-        name=name[:MAX_LABEL] if isinstance(name, str) else "Exception",
-        message=message[:MAX_ERROR] if isinstance(message, str) else "",
+        name=_text(name, MAX_LABEL) if isinstance(name, str) else "Exception",
+        message=_text(message, MAX_ERROR) if isinstance(message, str) else "",
         line=int(lines[-1]) if lines else 0,
         traceback=trace,
     )
 
 
 def _strings(entries: Any, count: int, longest: int = MAX_LINE) -> list[str]:
-    return [entry[:longest] for entry in entries[:count] if isinstance(entry, str)] if isinstance(entries, list) else []
+    if not isinstance(entries, list):
+        return []
+    return [_text(entry, longest) for entry in entries[:count] if isinstance(entry, str)]
 
 
 def _line(text: Any, longest: int) -> str:
-    return " ".join(text[: 4 * longest].split())[:longest] if isinstance(text, str) else ""
+    return " ".join(_text(text, 4 * longest).split())[:longest] if isinstance(text, str) else ""
+
+
+def _text(text: str, longest: int) -> str:
+    """Cut, and without halves of characters, which JSON can carry and UTF-8 cannot."""
+    return text[:longest].encode("utf-8", "replace").decode()
 
 
 def _count(value: Any) -> int:

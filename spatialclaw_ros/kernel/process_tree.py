@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import time
 from dataclasses import dataclass
 
@@ -61,6 +62,25 @@ def measure(pid: int) -> TreeUse:
         resident += sum(int(status.get(name, "0 kB").split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
         ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime: proc_pid_stat(5)
     return TreeUse(processes, threads, resident, ticks / TICKS)
+
+
+def nameless_bytes(pid: int) -> int:
+    """Bytes, by blocks, of the files that `pid` and its descendants hold open and that no folder lists any more."""
+    found: dict[tuple[int, int], int] = {}
+    for member in descendants(pid):
+        folder = f"/proc/{member}/fd"
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue  # it ended
+        for name in names:
+            try:
+                status = os.stat(f"{folder}/{name}")
+            except OSError:
+                continue  # closed meanwhile
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
 
 
 def kill(pid: int, timeout: float = 5.0) -> bool:

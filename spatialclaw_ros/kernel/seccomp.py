@@ -18,6 +18,7 @@ from spatialclaw_ros.errors import SandboxUnavailable
 CLONE_THREAD = 0x00010000
 NAMESPACE_FLAGS = 0x7E020080  # CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}
 SOCKET_TYPE_MASK = 0xF
+PR_SET_DUMPABLE = 4
 OPEN_MODE_MASK = os.O_ACCMODE | os.O_TRUNC
 
 DENIED = (
@@ -78,6 +79,9 @@ def build_filter(processes: bool, own_pid: int | None = None) -> bytes:
     names = list(DENIED) if own_pid is None else [*DENIED, *DENIED_WITHOUT_NAMESPACES]
     for name in names:
         _deny(lib, rules, refuse, name)
+    _deny(
+        lib, rules, refuse, "prctl", lib.Arg(0, lib.EQ, PR_SET_DUMPABLE)
+    )  # it would hide open files from the watchdog
     _restrict_sockets(lib, rules, refuse)
     _restrict_clone(lib, rules, refuse, processes)
     if own_pid is not None:

@@ -55,7 +55,7 @@ class Watchdog:
                 f"the kernel used {used:.0f} s of processor time since its last cell began, its limit is "
                 f"{self._config.max_cpu_seconds:g} s; do less per cell, and leave no thread running"
             )
-        scratch = _folder_bytes(session.scratch_folder)
+        scratch = _folder_bytes(session.scratch_folder) + process_tree.nameless_bytes(session.pid)
         if scratch > self._config.max_scratch_bytes:
             most = self._config.max_scratch_bytes // MEBIBYTE
             return f"the kernel wrote {scratch // MEBIBYTE} MiB of files, its limit is {most} MiB"

@@ -20,14 +20,14 @@ from spatialclaw_ros.kernel.attempts.attempt import Targets, attempt
 from spatialclaw_ros.kernel.attempts.judges import told_secret
 
 MEBIBYTE = 1 << 20
-HOLD_SECONDS = 2.0
-"""A dose is held so long: ten times what the watchdog takes to look again."""
+HOLD_SECONDS = 1.5
+"""A dose is held so long: several times what the watchdog takes to look again."""
 CHILDREN, THREADS, DESCRIPTORS = 20, 150, 1100
 MEMORY_BYTES, ADDRESS_BYTES = 448 * MEBIBYTE, 6 << 30
 FILE_BYTES, FILES = 24 * MEBIBYTE, 12
 PART_BYTES = 8 * MEBIBYTE
-BUSY_SECONDS = 4.0
-TIMEOUT = 0.5
+BUSY_SECONDS = 2.5
+TIMEOUT = 0.3
 
 
 def _held(what: str) -> str:
@@ -147,7 +147,7 @@ def huge_file(targets: Targets) -> object:
         return f"wrote a file of {FILE_BYTES >> 20} MiB"
 
 
-@attempt(ends=("files",), breaks=True)
+@attempt(ends=("files",), breaks=True, quick=False)
 def many_files(targets: Targets) -> object:
     """Fill the scratch folder with files of an allowed size."""
     folder = Path(tempfile.mkdtemp())

@@ -11,7 +11,7 @@ from spatialclaw_ros.kernel.attempts.attempt import Targets, attempt
 from spatialclaw_ros.kernel.attempts.judges import FORGED, came_through, disturbed, too_much_text, unsound
 from spatialclaw_ros.kernel.cell import MIME_CELL
 
-FLOOD_BYTES = 8 << 20
+FLOOD_BYTES = 2 << 20
 LINE = FORGED + " " + "x" * 80 + "\n"
 MESSAGES = 12_000
 PICTURES = 40
@@ -27,6 +27,13 @@ def send(kind: str, content: Any, parent: Any = None, count: int = 1) -> None:
     kernel: Any = get_ipython().kernel  # type: ignore[no-untyped-call,union-attr,unused-ignore]
     for _ in range(count):
         kernel.session.send(kernel.iopub_socket, kind, content, parent=parent or kernel.get_parent("shell"))
+
+
+def drop_own_report() -> None:
+    """Let no report of the kernel's own follow the forged ones: the last one counts."""
+    from IPython import get_ipython
+
+    get_ipython().events.callbacks["post_run_cell"].clear()  # type: ignore[no-untyped-call,union-attr,unused-ignore]
 
 
 def png(width: int, height: int) -> str:
@@ -51,7 +58,7 @@ def print_without_end(targets: Targets) -> object:
 @attempt(disturbed, arrives=came_through)
 def stream_past_the_limits(targets: Targets) -> object:
     """Send megabytes of text as messages of one's own making, past the kernel's limits."""
-    send("stream", {"name": "stdout", "text": LINE * 4000}, count=20)
+    send("stream", {"name": "stdout", "text": LINE * 4000}, count=5)
     return ""
 
 
@@ -81,6 +88,7 @@ def flood_of_variables(targets: Targets) -> object:
     """Report ten thousand variables with long names, and as many notes."""
     entries = [{"name": FORGED + "n" * 900, "type": "t" * 900, "summary": "s" * 900}] * 3000
     report = {"version": 1, "variables": entries, "answer": None, "notes": ["n" * 2000] * 1000, "tool_calls": 1 << 70}
+    drop_own_report()
     send("display_data", {"data": {MIME_CELL: report}, "metadata": {}})
     return ""
 

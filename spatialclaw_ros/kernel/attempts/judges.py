@@ -66,9 +66,9 @@ def unsound(trial: Trial) -> str:
 
 
 def _unwritable(result: CellResult) -> str:
-    plain = dataclasses.asdict(dataclasses.replace(result, pictures=()))
-    plain["labels"] = [picture.label for picture in result.pictures]
     try:
+        plain = dataclasses.asdict(dataclasses.replace(result, pictures=()))
+        plain["labels"] = [picture.label for picture in result.pictures]
         size = len(json.dumps(plain, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, TypeError, RecursionError) as error:
         return f"the result cannot be written as JSON in UTF-8: {type(error).__name__}: {error}"

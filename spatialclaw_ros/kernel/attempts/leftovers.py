@@ -1,6 +1,7 @@
-"""Attempts to stay: what one goal leaves behind, looked for where the next goal's cells run.
+"""Attempts to stay: what one goal leaves behind, looked for in the kernel of the next.
 
-Each comes as a pair: what is left, and how the next goal would notice it.
+Each comes as a pair: what is left, and how the next goal would notice it. Goals of one session share its kernel, and
+with it whatever they leave there: a session is one caller's.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 
 from spatialclaw_ros.kernel.attempts.attempt import Targets, attempt
 from spatialclaw_ros.kernel.attempts.bombs import Payload
-from spatialclaw_ros.kernel.attempts.floods import display, send
+from spatialclaw_ros.kernel.attempts.floods import display, drop_own_report, send
 from spatialclaw_ros.kernel.attempts.judges import FORGED, came_through, disturbed, served_late, told_secret, was_served
 from spatialclaw_ros.kernel.cell import MIME_CELL
 
@@ -76,6 +76,7 @@ def garbage_on_the_stream(targets: Targets) -> object:
 @attempt(disturbed, arrives=came_through, quick=False)
 def text_that_is_not_unicode(targets: Targets) -> object:
     """Send halves of characters and control codes in every field that carries text."""
+    drop_own_report()
     bad = f"{FORGED} \ud800 \0 \x1b[2J"
     report = _report({"value": bad, bad: [bad]})
     report["data"][MIME_CELL] |= {"notes": [bad], "variables": [{"name": bad, "type": bad, "summary": bad}]}
@@ -91,19 +92,36 @@ def _escaped(content: Any) -> bytes:
 
 
 @attempt(disturbed, arrives=came_through)
-def forged_answer(targets: Targets) -> object:
-    """Send an answer that ReturnAnswer never made: infinite, deep, huge, of the wrong type."""
-    deep: Any = []
-    for _ in range(200):
+def forged_infinite_answer(targets: Targets) -> object:
+    """Send an answer that ReturnAnswer never made, with numbers that are none."""
+    drop_own_report()
+    send("display_data", _report({"value": 1e308 * 10, "stddev": -1e308 * 10, "said": FORGED}))
+    return ""
+
+
+@attempt(disturbed, arrives=came_through, quick=False)
+def forged_deep_answer(targets: Targets) -> object:
+    """Send an answer of lists within lists, to exhaust whoever walks through it."""
+    deep: Any = FORGED
+    for _ in range(800):
         deep = [deep]
-    for answer in ({"value": 1e308 * 10}, {"value": deep}, {"value": FORGED * 200_000}, [FORGED], {"value": 1 << 4000}):
-        send("display_data", _report(answer))
+    drop_own_report()
+    send("display_data", _report({"value": deep}))
+    return ""
+
+
+@attempt(disturbed, arrives=came_through, quick=False)
+def forged_huge_answer(targets: Targets) -> object:
+    """Send an answer of megabytes."""
+    drop_own_report()
+    send("display_data", _report({"value": FORGED * 200_000}))
     return ""
 
 
 @attempt(disturbed, arrives=came_through)
 def forged_answer_to_another_request(targets: Targets) -> object:
     """Send an answer, text and pictures in the name of other requests, past and to come."""
+    drop_own_report()
     parent = _kernel().get_parent("shell")
     session, _, number = parent["header"]["msg_id"].rpartition("_")
     for step in range(-3, 10):

@@ -37,6 +37,7 @@ NO_LIMITS = KernelConfig(
     max_processes=1024,
     max_threads=4096,
     max_scratch_bytes=8 << 30,
+    max_message_bytes=64 << 20,
     interrupt_grace=10.0,
 )
 """Of the kernels of the controls."""
@@ -100,8 +101,8 @@ class Kernels:
         return self._session
 
     def bystander(self) -> KernelSession:
-        """Another session, which nobody attacks from inside."""
-        if self._bystander is None:
+        """The kernel of another session, or of the next goal: no attempt but what looks for leftovers runs in it."""
+        if self._bystander is None or not self._bystander.alive:
             self._bystander = self._acquire()
         return self._bystander
 
@@ -111,9 +112,9 @@ class Kernels:
         if session is not None:
             session.close()
 
-    def try_probe(self, probe: Probe, timeout: float) -> Trial:
-        """Run one probe as a cell. Raises: SandboxUnavailable, KernelError."""
-        session = self.session()
+    def try_probe(self, probe: Probe, timeout: float, session: KernelSession | None = None) -> Trial:
+        """Run one probe as a cell; session: None = the kernel in use. Raises: SandboxUnavailable, KernelError."""
+        session = session or self.session()
         targets = {**self.decoys.told(), **self.decoys.furnish(session.frames_folder)}
         self.served.clear()
         refused = session._channels.refused
@@ -160,13 +161,12 @@ def try_inside(attempt: Attempt, kernels: Kernels) -> Outcome:
         trial = kernels.try_probe(attempt.probe, attempt.timeout)
         escaped = _escaped(attempt, trial, kernels)
         if attempt.afterwards is not None and not escaped and trial.reported:
-            kernels.drop()  # as at the end of a goal; the next one has another kernel
-            trial = kernels.try_probe(attempt.afterwards, attempt.timeout)
+            trial = kernels.try_probe(attempt.afterwards, attempt.timeout, kernels.bystander())
             escaped = _escaped(attempt, trial, kernels)
     except SpatialClawError as error:
         kernels.drop()
         return Outcome(attempt, kernels.level, "not run", str(error))
-    if attempt.breaks:
+    if attempt.breaks and (escaped or attempt.ends):
         kernels.drop()
     if escaped:
         kernels.decoys.restore()
@@ -188,7 +188,7 @@ def try_control(attempt: Attempt, kernels: Kernels) -> Control:
     except KernelError as error:
         return Control(attempt, "failed", str(error))
     finally:
-        if attempt.breaks or attempt.afterwards is not None:
+        if attempt.breaks:
             kernels.drop()
         kernels.decoys.restore()
     if got:
