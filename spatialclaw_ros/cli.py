@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="tell what works here, with the fix for what does not")
     check.add_argument("--config", type=Path, help="the configuration whose backbone and segmenter to check")
+    check.add_argument(
+        "--sandbox", action="store_true", help="instead, let cells try to get out at each isolation level (20 to 60 s)"
+    )
     check.set_defaults(run=_check)
     return parser
 
@@ -79,6 +82,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    if options.sandbox:
+        from spatialclaw_ros.check_sandbox import check_sandbox
+
+        return 0 if check_sandbox(options.config, Console()) else 1
     from spatialclaw_ros.check import print_checks, run_checks
 
     return 0 if print_checks(run_checks(options.config)) else 1

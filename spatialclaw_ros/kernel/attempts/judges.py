@@ -26,6 +26,8 @@ kernel.max_pictures, which the trials use."""
 SLACK_BYTES = 1 << 10
 """The line about what was left out."""
 LATE_SECONDS = 0.6
+MOST_REQUESTS_PER_SECOND = 25
+"""Twice the rate of `run.LIMITS`, since that many are let through at once, and some time for the last."""
 
 
 def nothing_said(trial: Trial) -> str:
@@ -99,6 +101,12 @@ def served_late(trial: Trial) -> str:
     time.sleep(LATE_SECONDS)  # nothing tells that no request will come
     late = [moment for moment in trial.served if moment > trial.ended]
     return f"{len(late)} requests were served after the cell's end" if late else ""
+
+
+def served_too_often(trial: Trial) -> str:
+    """For a second of asking."""
+    most = MOST_REQUESTS_PER_SECOND
+    return f"{len(trial.served)} requests were served in a second" if len(trial.served) > most else ""
 
 
 def came_through(trial: Trial) -> str:

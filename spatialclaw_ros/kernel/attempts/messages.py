@@ -17,7 +17,15 @@ from typing import Any
 from spatialclaw_ros.kernel.attempts.attempt import Targets, attempt
 from spatialclaw_ros.kernel.attempts.bombs import Payload
 from spatialclaw_ros.kernel.attempts.floods import display, drop_own_report, send
-from spatialclaw_ros.kernel.attempts.judges import FORGED, came_through, disturbed, served_late, told_secret, was_served
+from spatialclaw_ros.kernel.attempts.judges import (
+    FORGED,
+    came_through,
+    disturbed,
+    served_late,
+    served_too_often,
+    told_secret,
+    was_served,
+)
 from spatialclaw_ros.kernel.cell import MIME_CELL
 
 KINDS = ("stream", "display_data", "execute_result", "status", "error", "clear_output", "comm_open", "no_such_type")
@@ -183,7 +191,8 @@ def _ask_broker(body: bytes, length: int | None = None) -> bytes:
 def _request(**changes: Any) -> bytes:
     import msgpack
 
-    return bytes(msgpack.packb({"v": 1, "id": 7, "method": "locate", "params": {}, **changes}))
+    params = {"images": [{"frame": 0}], "question": FORGED}
+    return bytes(msgpack.packb({"v": 1, "id": 7, "method": "locate", "params": params, **changes}))
 
 
 def _unpickle(targets: Targets) -> object:
@@ -241,4 +250,13 @@ def ask_broker_after_the_cell(targets: Targets) -> object:
             _ask_broker(_request())
 
     threading.Thread(target=ask, daemon=True).start()
+    return ""
+
+
+@attempt(served_too_often, quick=False)
+def flood_of_requests(targets: Targets) -> object:
+    """Ask the broker as often as it can for a second."""
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        _ask_broker(_request())
     return ""

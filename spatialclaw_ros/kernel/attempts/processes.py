@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from spatialclaw_ros.kernel.attempts.raw_calls import call, checked, libc
 
 PTRACE_SEIZE = 0x4206
 SECRET_BYTES = 41
+SIGNAL_SECONDS = 0.3
+"""Until a process that was sent a signal has ended."""
 CLONE_NEWUSER = 0x10000000
 SIGNAL_INFORMATION_BYTES = 128
 CAPABILITY_VERSION = 0x20080522
@@ -74,12 +77,14 @@ def trace_process(targets: Targets) -> object:
 def end_process(targets: Targets) -> None:
     """End a process of the host by a signal."""
     os.kill(targets["pid"], signal.SIGKILL)
+    time.sleep(SIGNAL_SECONDS)
 
 
 @attempt(nothing_said)
 def end_process_group(targets: Targets) -> None:
     """End a process group of the host."""
     os.killpg(targets["pid"], signal.SIGKILL)
+    time.sleep(SIGNAL_SECONDS)
 
 
 @attempt(nothing_said)
@@ -87,9 +92,11 @@ def end_process_by_raw_call(targets: Targets) -> None:
     """End a process of the host by tkill and rt_sigqueueinfo."""
     with suppress(OSError):
         call("tkill", targets["pid"], signal.SIGKILL)
+        time.sleep(SIGNAL_SECONDS)
         return
     information = (ctypes.c_int32 * (SIGNAL_INFORMATION_BYTES // 4))(signal.SIGKILL, 0, -1)
     call("rt_sigqueueinfo", targets["pid"], signal.SIGKILL, information)
+    time.sleep(SIGNAL_SECONDS)
 
 
 @attempt(nothing_said)
@@ -97,6 +104,7 @@ def end_process_by_handle(targets: Targets) -> None:
     """End a process of the host through a process handle (pidfd)."""
     handle = call("pidfd_open", targets["pid"], 0)
     call("pidfd_send_signal", handle, signal.SIGKILL, None, 0)
+    time.sleep(SIGNAL_SECONDS)
 
 
 @attempt(told_secret, may_lack="the right to trace (kernel.yama.ptrace_scope)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from spatialclaw_ros.kernel.attempts.run import Row
 
@@ -14,13 +14,14 @@ COLOURS = {"held": "green", "got out": "bold red", "not run": "yellow"}
 
 def as_table(rows: Iterable[Row], levels: Sequence[str]) -> Table:
     """A row for each attempt, a column for each level; what got out is said in full below its verdict."""
-    table = Table("attempt", "what it tries", *levels, "control", title="attempts to leave the sandbox")
+    name = Column("attempt", no_wrap=True)
+    table = Table(name, "what it tries", *levels, "control", title="attempts to leave the sandbox")
     for row in rows:
         cells = []
         for outcome in row.outcomes:
             detail = "" if outcome.verdict == "held" else f"\n{escape(outcome.detail[:200])}"
             cells.append(f"[{COLOURS[outcome.verdict]}]{outcome.verdict}[/]{detail}")
-        control = row.control.verdict
+        control: str = row.control.verdict
         if control == "failed":
             control = f"[yellow]failed[/]\n{escape(row.control.detail[:200])}"
         table.add_row(row.attempt.name, escape(row.attempt.tries), *cells, control)
