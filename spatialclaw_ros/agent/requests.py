@@ -129,6 +129,7 @@ class Requests:
             found = checked_masks(found, image.color.shape[:2], self.segmenter.name)
         finally:
             self._current.request = None
+        cancel.raise_if_set()  # a segmenter that was deaf to it: nobody waits any more
         _announce(context, image.frame, prompt, found)
         masks = np.ascontiguousarray(found.masks, np.uint8)
         return {

@@ -96,7 +96,10 @@ class RequestService:
                 f"an earlier {self._abandoned.method} request does not end although it was cancelled; nothing is "
                 "served in this kernel until it does"
             )
-        job = _Job(method, lambda: self._handler(method, params, self._session, cancel))
+        try:
+            job = _Job(method, lambda: self._handler(method, params, self._session, cancel))
+        except RuntimeError as error:  # the machine or the account has no thread left
+            raise ToolError(f"{method} could not be served: {error}") from error
         if not job.wait(cancel):
             self._abandoned = job
             _log.warning("a broker request (%s) ignores its cancellation", method)

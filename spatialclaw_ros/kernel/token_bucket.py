@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 ROUNDING = 1e-3
-"""s"""
+"""s, longer than what is lost in rounding: whoever waited as told finds the tokens there."""
 
 
 class TokenBucket:

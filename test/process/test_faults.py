@@ -26,6 +26,7 @@ from spatialclaw_ros.perception.interfaces import Masks, Prompt, SegmentInput
 
 pytestmark = pytest.mark.process
 
+SLOW = FakeReply(delay=60.0)
 UNREACHABLE, FAILED = ErrorCode.BACKBONE_UNREACHABLE, ErrorCode.BACKBONE_FAILED
 
 
@@ -51,7 +52,7 @@ def scene(shared: Scene) -> Iterator[Scene]:
     [
         (FakeReply(mode="drop"), UNREACHABLE),
         (FakeReply(mode="cut"), UNREACHABLE),
-        (FakeReply(delay=60.0), UNREACHABLE),
+        (SLOW, UNREACHABLE),
         (FakeReply("hello", mode="drip"), UNREACHABLE),
         (FakeReply(mode="rate_limited"), FAILED),
         (FakeReply(mode="server_error"), FAILED),
@@ -62,7 +63,7 @@ def scene(shared: Scene) -> Iterator[Scene]:
         (FakeReply(mode="endless"), FAILED),
         (FakeReply(mode="unauthorized"), ErrorCode.BACKBONE_AUTHENTICATION),
     ],
-    ids=lambda value: (value.mode if value.delay == 0 else "slow") if isinstance(value, FakeReply) else "",
+    ids=lambda value: "slow" if value == SLOW else value.mode if isinstance(value, FakeReply) else value.name,
 )
 def test_fault_of_the_models_server_is_a_typed_error(scene: Scene, reply: FakeReply, code: ErrorCode) -> None:
     scene.model.say(reply, reply)
