@@ -27,6 +27,7 @@ CLOSE_TIMEOUT = 5.0
 
 _FOLDER = re.compile(r"\d{8}T\d{6}\.\d{6}Z_\d+_\d+")
 _numbers = itertools.count()
+_removing = threading.Lock()
 
 
 class TraceWriter:
@@ -104,6 +105,7 @@ def open_trace(config: TraceConfig) -> TraceWriter | None:
 
 def remove_oldest(folder: Path, keep: int) -> None:
     """Delete all but the `keep` newest goals. Only folders named as this module names them are touched."""
-    goals = sorted(entry for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir())
-    for entry in goals[: max(0, len(goals) - keep)]:
-        shutil.rmtree(entry, onerror=lambda _call, path, info: _log.warning("cannot delete %s: %s", path, info[1]))
+    with _removing:  # goals may begin at once
+        goals = sorted(entry for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir())
+        for entry in goals[: max(0, len(goals) - keep)]:
+            shutil.rmtree(entry, onerror=lambda _call, path, info: _log.warning("cannot delete %s: %s", path, info[1]))

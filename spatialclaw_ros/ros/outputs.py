@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from rclpy.node import Node
@@ -31,10 +32,14 @@ CLOUD_FRAMES = 4
 
 
 class Outputs:
-    """The node's publishers, for as long as the node lives. Publishes from whichever thread calls."""
+    """The node's publishers, for as long as the node lives. Publishes from whichever thread calls.
+
+    Messages that belong together (masks and their labels, the markers of one answer) are not mixed with another goal's.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._lock = threading.Lock()
         self._step = self._publisher(ReasoningStep, "step", PLAIN)
         self._answer = self._publisher(SpatialAnswer, "answer", LATCHED)
         self._overlay = self._publisher(Image, "overlay", PLAIN)
@@ -54,8 +59,9 @@ class Outputs:
             return
         if self._wanted(self._masks) or self._wanted(self._labels):
             image, labels = label_image(event, event.frame)
-            self._labels.publish(labels)
-            self._masks.publish(image)
+            with self._lock:
+                self._labels.publish(labels)
+                self._masks.publish(image)
         if self._wanted(self._overlay):
             self._overlay.publish(overlay_image(event, event.frame))
 
@@ -63,9 +69,11 @@ class Outputs:
         """The answer in 3D, in the snapshot's world frame: ~/markers, ~/detections and ~/depth_cloud."""
         header = Header(stamp=self._now(), frame_id=snapshot.world_frame)
         answer = self._in_world(result.answer, snapshot)
-        self._markers.publish(answer_markers(answer, snapshot, header))
-        if answer is not None:
-            self._detections.publish(detections(answer, header))
+        markers = answer_markers(answer, snapshot, header)
+        with self._lock:
+            self._markers.publish(markers)
+            if answer is not None:
+                self._detections.publish(detections(answer, header))
         if self._wanted(self._cloud):
             self._publish_cloud(answer, snapshot, header)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from agent.asking import Asked
 from agent.loop_fakes import cell, frames
 
 from spatialclaw_ros.agent.agent import SpatialAgent
@@ -18,6 +19,7 @@ from spatialclaw_ros.errors import ErrorCode
 from spatialclaw_ros.fakes.backbone import ScriptedBackbone
 from spatialclaw_ros.fakes.segmenter import FakeSegmenter
 from spatialclaw_ros.limits import CancelToken
+from spatialclaw_ros.perception.interfaces import Masks, Prompt, SegmentInput
 
 pytestmark = pytest.mark.process
 
@@ -73,6 +75,24 @@ def test_without_a_session_nothing_is_left_of_the_question_before(tmp_path: Path
     with real_agent(tmp_path, replies) as agent:
         agent.ask(QUESTION, frames())
         assert agent.ask("Is it still there?", frames()).answer.boolean is False
+
+
+def test_parallel_questions_run_at_once_in_kernels_of_their_own(tmp_path: Path) -> None:
+    meeting = threading.Barrier(2, timeout=60.0)  # passed only while a cell of either question waits for its mask
+
+    def segment(image: SegmentInput, prompt: Prompt) -> Masks:
+        meeting.wait()
+        return FakeSegmenter(boxes={"wall": [(8, 8, 40, 40)]}).segment(image, prompt, CancelToken())
+
+    code = "SAM3.segment_image_by_text(InputImages[0], 'wall')\nmine = globals().get('mine', 0) + 1\nReturnAnswer(mine)"
+    config = AgentConfig.load(
+        {"loop": {"planning": False, "concurrency": "parallel", "max_parallel": 2}, "trace": {"folder": str(tmp_path)}}
+    )
+    backbone = ScriptedBackbone(lambda *_: cell(code))
+    with SpatialAgent(config, backbone, FakeSegmenter(maker=segment)) as agent:
+        asked = [Asked(agent) for _ in range(2)]
+        results = [each.result(60) for each in asked]
+    assert [result.answer.number for result in results if result.answer] == [1, 1], results
 
 
 def test_reference_images_are_in_the_kernel_and_in_the_first_request(tmp_path: Path) -> None:
