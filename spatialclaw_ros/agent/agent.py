@@ -150,7 +150,11 @@ class SpatialAgent:
             return self.check(goal, session_snapshot(frames, kept, self.config.world, why_lost), cancel, deadline)
 
         def work(started: float) -> QueryResult:
-            return self._in_turn(goal, select, started, listener, cancel, on_masks, self._limit(goal))
+            limit = self._limit(goal)
+            if goal.session_id:
+                return self._in_turn(goal, select, started, listener, cancel, on_masks, limit)
+            snapshot = session_snapshot(frames, None, self.config.world)
+            return self._run(goal, snapshot, started, listener, cancel, on_masks, limit)
 
         return self._guarded(goal, work)
 
@@ -172,9 +176,7 @@ class SpatialAgent:
         """
 
         def work(started: float) -> QueryResult:
-            limit = self._limit(query, deadline)
-            selected = self.check(query, snapshot, cancel, limit)
-            return self._in_turn(query, lambda *_: selected, started, listener, cancel, on_masks, limit)
+            return self._run(query, snapshot, started, listener, cancel, on_masks, deadline)
 
         return self._guarded(query, work)
 
@@ -189,6 +191,21 @@ class SpatialAgent:
             _log.exception("a goal failed for an unforeseen reason")
             message = f"{type(error).__name__}: {error} (see the log)"
             return QueryResult(query, ErrorCode.INTERNAL, message, duration=time.monotonic() - started)
+
+    def _run(
+        self,
+        query: Query,
+        snapshot: Snapshot,
+        started: float,
+        listener: Listener | None,
+        cancel: CancelToken | None,
+        on_masks: MaskListener | None,
+        deadline: Deadline | None = None,
+    ) -> QueryResult:
+        """A goal whose frames are known: one that cannot be served is refused before its turn. Raises as `_in_turn`."""
+        limit = self._limit(query, deadline)
+        selected = self.check(query, snapshot, cancel, limit)
+        return self._in_turn(query, lambda *_: selected, started, listener, cancel, on_masks, limit)
 
     def _limit(self, query: Query, deadline: Deadline | None = None) -> Deadline:
         """The goal's deadline, once its fields are found to be what their types say. Raises: BadGoal."""

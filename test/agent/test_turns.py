@@ -114,6 +114,8 @@ def test_a_question_that_cannot_be_served_preempts_nobody(tmp_path: Path) -> Non
         running = Asked(agent)
         cells.wait_for_running(1)
         assert agent.ask("", frames()).error_code is ErrorCode.EMPTY_QUESTION
+        assert agent.ask("How wide?", []).error_code is ErrorCode.NO_FRAMES
+        assert agent.ask("How wide?", frames(), cameras=("haed",)).error_code is ErrorCode.UNKNOWN_CAMERA
         cells.end.set()
         assert running.result().ok
 
