@@ -91,11 +91,8 @@ class GoalSetup:
                 runner.remember(query.question, answer.text)
             goal.hand_over_trace()
             result = _result(query, goal, code, message, answer, runner.sandbox_level, trace, started)
-            loss = runner.past.loss
-            if loss is not None:
-                lost = (
-                    f"the kernel of this session was lost: {loss.why}; the variables of the questions before are gone"
-                )
+            lost = runner.tell()
+            if lost:
                 result = replace(result, notes=(*result.notes, lost))
             return result
         finally:

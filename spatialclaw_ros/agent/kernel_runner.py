@@ -71,6 +71,15 @@ class KernelRunner:
             self._replace(session, result.error.message if result.error else "")
         return result
 
+    def tell(self) -> str:
+        """What the client has to know of the session's past; "" where there is nothing, or it was told before."""
+        loss = self.past.loss
+        if loss is None or self.past.told:
+            return ""
+        if self._session is not None and not self._restarts:
+            self._session.told = True
+        return f"the kernel of this session was lost: {loss.why}; the variables of the questions before are gone"
+
     def remember(self, question: str, answer: str) -> None:
         """Keep the question and its answer for the follow-ups of this session."""
         if self._session is not None:

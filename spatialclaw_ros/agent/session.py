@@ -35,11 +35,13 @@ class Past:
     """What a session was asked before: of kernels that are gone, and of the one that still has its variables.
 
     loss: of the latest kernel that is gone, even with nothing answered; None = no kernel of this session was lost.
+    told: whether a client has been told of it.
     """
 
     lost: tuple[tuple[str, str], ...] = ()
     earlier: tuple[tuple[str, str], ...] = ()
     loss: Loss | None = None
+    told: bool = False
 
 
 @dataclass
@@ -47,9 +49,9 @@ class Session:
     """A kernel and what it has been asked.
 
     frames: by index, of this and of earlier questions, the newest last. history: questions and answers; lost: how many
-    of the first of them were asked of kernels that are gone. names: the variables that cells made, as last reported.
-    note: what the model has to know of the session at its next cell. end: why the kernel ended, where a cell saw it.
-    used: steady time, s, of the last use.
+    of the first of them were asked of kernels that are gone; loss, told: as in Past. names: the variables that cells
+    made, as last reported. note: what the model has to know of the session at its next cell. end: why the kernel ended,
+    where a cell saw it. used: steady time, s, of the last use.
     """
 
     kernel: Any
@@ -59,6 +61,7 @@ class Session:
     snapshot: Snapshot | None = None
     lost: int = 0
     loss: Loss | None = None
+    told: bool = False
     names: tuple[str, ...] = ()
     note: str = ""
     end: str = ""
@@ -67,14 +70,14 @@ class Session:
     @classmethod
     def after(cls, past: Past, kernel: Any, session_id: str) -> Session:
         """A session that goes on in a fresh kernel."""
-        return cls(kernel, session_id, history=list(past.lost), lost=len(past.lost), loss=past.loss)
+        return cls(kernel, session_id, history=list(past.lost), lost=len(past.lost), loss=past.loss, told=past.told)
 
     def past(self) -> Past:
         """What the next question has to know."""
         loss = self.loss
         if loss is not None:
             loss = replace(loss, names=tuple(name for name in loss.names if name not in self.names))
-        return Past(tuple(self.history[: self.lost]), tuple(self.history[self.lost :]), loss)
+        return Past(tuple(self.history[: self.lost]), tuple(self.history[self.lost :]), loss, self.told)
 
     def lose(self, why: str) -> Past:
         """What the next question has to know once the kernel is gone for this reason."""

@@ -28,6 +28,8 @@ CLOSE_TIMEOUT = 5.0
 _FOLDER = re.compile(r"\d{8}T\d{6}\.\d{6}Z_\d+_\d+")
 _numbers = itertools.count()
 _removing = threading.Lock()
+_open: set[Path] = set()
+"""Folders of goals that are under way in this process."""
 
 
 class TraceWriter:
@@ -66,6 +68,7 @@ class TraceWriter:
             self._put("result", **{name: getattr(result, name) for name in RESULT_FIELDS})
         self._jobs.put(None)
         self._thread.join(CLOSE_TIMEOUT)
+        _open.discard(self.folder)
         if self._thread.is_alive():
             _log.warning("the trace in %s is not written yet after %g s", self.folder, CLOSE_TIMEOUT)
 
@@ -99,13 +102,14 @@ def open_trace(config: TraceConfig) -> TraceWriter | None:
     except OSError as error:
         _log.warning("no trace is written: %s cannot be made (%s)", folder, error)
         return None
+    _open.add(folder)
     remove_oldest(config.path, config.keep)
     return TraceWriter(folder)
 
 
 def remove_oldest(folder: Path, keep: int) -> None:
-    """Delete all but the `keep` newest goals. Only folders named as this module names them are touched."""
+    """Delete all but the `keep` newest goals and those under way. Only folders named as here are touched."""
     with _removing:  # goals may begin at once
         goals = sorted(entry for entry in folder.iterdir() if _FOLDER.fullmatch(entry.name) and entry.is_dir())
-        for entry in goals[: max(0, len(goals) - keep)]:
+        for entry in [goal for goal in goals[: max(0, len(goals) - keep)] if goal not in _open]:
             shutil.rmtree(entry, onerror=lambda _call, path, info: _log.warning("cannot delete %s: %s", path, info[1]))

@@ -213,6 +213,14 @@ def test_an_unused_session_is_dropped_when_its_time_is_over_and_the_next_use_say
     assert "unused for longer than 0.05 s" in prompt and "Lost variables: d, mask." in prompt
 
 
+def test_a_client_is_told_of_a_lost_kernel_once(tmp_path: Path) -> None:
+    with agent_with(tmp_path, [cell("a")] * 3, [answering(1.0)] * 3) as agent:
+        agent.ask("How far?", frames(), session_id="a")
+        agent._pool.kernels[0].alive = False
+        notes = [agent.ask("How wide?", frames(), session_id="a").notes for _ in range(2)]
+    assert [len(each) for each in notes] == [1, 0]
+
+
 def test_a_session_without_a_time_limit_is_kept(tmp_path: Path) -> None:
     with agent_with(tmp_path, [cell("a")] * 2, [answering(1.0)] * 2, session_ttl=0.0) as agent:
         agent.ask("How far?", frames(), session_id="a")

@@ -13,8 +13,9 @@ import pytest
 from agent.loop_fakes import agent_with, answering, cell, frames
 
 from spatialclaw_ros.agent.records import QueryResult
-from spatialclaw_ros.agent.trace import remove_oldest
+from spatialclaw_ros.agent.trace import open_trace, remove_oldest
 from spatialclaw_ros.agent.trace_format import read_trace
+from spatialclaw_ros.config import TraceConfig
 from spatialclaw_ros.errors import ErrorCode, RecordingError
 from spatialclaw_ros.evaluation.report import ReportItem, write_report
 from spatialclaw_ros.kernel.cell import CellError, CellResult, ShownPicture, Variable
@@ -99,6 +100,16 @@ def test_only_the_newest_goals_are_kept_and_nothing_else_is_touched(tmp_path: Pa
     remove_oldest(paths[0].parent, 2)
     assert [path.exists() for path in paths] == [False, True, True]
     assert other.exists()
+
+
+def test_the_trace_of_a_goal_under_way_outlives_goals_that_begin_after_it(tmp_path: Path) -> None:
+    first, second = (open_trace(TraceConfig(str(tmp_path), keep=1)) for _ in range(2))
+    assert first is not None and second is not None
+    assert first.folder.is_dir()
+    first.close(None)
+    second.close(None)
+    remove_oldest(tmp_path, 1)
+    assert not first.folder.exists() and second.folder.is_dir()
 
 
 def test_a_folder_that_cannot_be_written_costs_the_trace_and_not_the_goal(tmp_path: Path) -> None:
