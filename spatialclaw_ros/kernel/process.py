@@ -21,7 +21,14 @@ from spatialclaw_ros.limits import CancelToken
 
 LAUNCH = str(Path(__file__).resolve().with_name("launch.py"))
 MOST_REPORT_BYTES = 64 << 10
-READ_FOR_LANDLOCK = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu", "/dev/urandom")
+READ_FOR_LANDLOCK = (
+    *(f"/proc/self/{name}" for name in ("status", "stat", "statm", "maps", "cmdline", "environ", "limits", "fd")),
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/sys/devices/system/cpu",
+    "/dev/urandom",
+)
+"""Of /proc/self no more than that: its `net` lists the host's sockets."""
 MAX_BLAS_THREADS = 4
 
 
