@@ -39,7 +39,7 @@ def check_sandbox(config: str | Path | None, console: Console) -> bool:
                 break
             status.update(f"{attempt.group}: {attempt.name}")
             rows.append(running.run(attempt))
-    console.print(as_table(rows, levels))
+    console.print(as_table(rows, levels, console.width))
     return _summarise(rows, len(chosen), levels, console)
 
 

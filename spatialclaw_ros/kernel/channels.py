@@ -106,8 +106,12 @@ class Channels:
             return
 
     def request(self, channel: zmq.Socket, kind: str, content: dict[str, Any]) -> str:
-        """Send a request; returns its id. Raises: KernelError where the kernel takes no more."""
+        """Send a request; returns its id, which no cell can guess to reply before it was asked.
+
+        Raises: KernelError where the kernel takes no more.
+        """
         message = self.session.msg(kind, content)
+        message["msg_id"] = message["header"]["msg_id"] = secrets.token_hex(16)  # Jupyter's count
         try:
             channel.send_multipart(self.session.serialize(message), zmq.NOBLOCK)
         except zmq.ZMQError as error:

@@ -168,3 +168,30 @@ def test_stamp_that_no_ros_time_can_say_is_left_out(stamp: int, kept: bool) -> N
     content = {"data": {"image/png": base64.b64encode(png()).decode()}, "metadata": {"spatialclaw": {"stamp": stamp}}}
     (picture,) = collect(("display_data", content)).pictures
     assert picture.stamp == (stamp if kept else None)
+
+
+def test_text_that_utf_8_cannot_hold_is_replaced_everywhere() -> None:
+    bad = "half \ud800"
+    cell = {
+        "answer": {"value": bad, bad: [bad]},
+        "notes": [bad],
+        "variables": [{"name": bad, "type": bad, "summary": bad}],
+    }
+    reply = {"status": "error", "ename": bad, "evalue": bad, "traceback": [bad]}
+    result = collect(display(**{MIME_CELL: cell}), ("stream", {"text": bad}), reply=reply)
+    assert "half ?" in repr(result) and "\\ud800" not in repr(result)
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(10, True), (100, False), (800, False)])
+def test_answer_that_lies_too_deep_is_left_out_with_a_note(depth: int, kept: bool) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    result = collect(display(**{MIME_CELL: {"answer": {"value": value}}}))
+    assert (result.answer is not None) is kept
+    assert kept or "the answer was left out" in result.notes[-1]
+
+
+def test_numbers_of_an_answer_that_are_none_become_null() -> None:
+    result = collect(display(**{MIME_CELL: {"answer": {"value": float("nan"), "stddev": float("inf")}}}))
+    assert result.answer == {"value": None, "stddev": None}

@@ -18,6 +18,7 @@ from spatialclaw_ros.kernel.attempts.attempt import Attempt
 from spatialclaw_ros.kernel.attempts.catalogue import attempts
 from spatialclaw_ros.kernel.attempts.run import Control, Trials, trials, try_control, try_inside
 from spatialclaw_ros.kernel.attempts.trial import Trial
+from spatialclaw_ros.kernel.channels import Channels, Connection
 from spatialclaw_ros.kernel.levels import LEVELS
 
 ALL = attempts()
@@ -96,7 +97,7 @@ def test_attempts_fail_with_an_older_landlock(abi: int, problems: dict[str, str]
         pytest.skip(f"this machine does not offer landlock: {problems['landlock']}")
     with trials(["landlock"], abi) as made:
         outcomes = [try_inside(attempt, made.held[0]) for attempt in attempts(quick_only=True)]
-    assert not {each.attempt.name: each.detail for each in outcomes if each.verdict != "held"}
+    assert {each.attempt.name: each.detail for each in outcomes if each.verdict != "held"} == {}
 
 
 @pytest.mark.process
@@ -115,7 +116,8 @@ def test_attempts_of_an_ordinary_users_kernels_fail() -> None:
     done = subprocess.run(python, stdout=subprocess.PIPE, env=environment, timeout=380, **options)
     lines = done.stdout.splitlines()
     assert len(lines) == len(attempts(quick_only=True))
-    assert not [line for line in lines if "got out" in line or "not run" in line or "control failed" in line]
+    assert [line for line in lines if "got out" in line or "not run" in line or "control failed" in line] == []
+    assert done.returncode == 0
 
 
 @pytest.mark.process
@@ -125,6 +127,16 @@ def test_attempts_of_an_ordinary_users_kernels_fail() -> None:
 def test_a_sandbox_that_holds_nothing_is_found_out(name: str, running: Trials) -> None:
     outcome = try_inside(BY_NAME[name], running.free)
     assert outcome.verdict == "got out" and outcome.detail
+
+
+def test_no_request_tells_the_id_of_the_next(tmp_path: Path) -> None:
+    """A cell could otherwise reply to a cell that was not sent yet."""
+    channels = Channels(Connection(str(tmp_path / "k")), 1 << 20)
+    try:
+        first, second = (channels.request(channels.shell, "execute_request", {}) for _ in range(2))
+    finally:
+        channels.close()
+    assert len(first) == len(second) == 32 and first[:8] != second[:8]
 
 
 def trial(text: str) -> Trial:

@@ -14,6 +14,7 @@ import signal
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 from spatialclaw_ros.kernel.attempts.attempt import Targets, attempt
@@ -103,11 +104,23 @@ def huge_shape(targets: Targets) -> object:
 
 @attempt(ends=("memory",), breaks=True, quick=False)
 def zip_bomb(targets: Targets) -> object:
-    """Load an .npz of half a megabyte that unpacks to more than the memory limit."""
+    """Load an .npz of some megabytes that unpacks to more than the memory limit."""
     import numpy as np
 
-    with np.load(targets["bomb"]) as archive:
+    path = Path(tempfile.mkdtemp()) / "bomb.npz"
+    _write_zeros(path)
+    with np.load(path) as archive:
         return _held(f"{archive['zeros'].nbytes >> 20} MiB unpacked")
+
+
+def _write_zeros(path: Path) -> None:
+    from numpy.lib import format as npy
+
+    zipped = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with zipped as archive, archive.open("zeros.npy", "w", force_zip64=True) as member:
+        npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (MEMORY_BYTES,)})
+        for _ in range(MEMORY_BYTES // PART_BYTES):
+            member.write(bytes(PART_BYTES))
 
 
 class Payload:

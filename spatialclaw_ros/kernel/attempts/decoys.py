@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,6 @@ KEY_PREFIX = "sk-decoy-"
 
 IPC_RMID, IPC_CREATE = 0, 0o1000
 SHARED_BYTES = 4096
-ZIPPED_BYTES = 448 << 20
-"""Zeros that a file of half a megabyte unpacks to: beyond the memory that kernels get in these trials."""
-CHUNK = 16 << 20
 
 SLEEPER = """\
 import ctypes, os, sys
@@ -108,15 +104,10 @@ class Decoys:
             **ports,
         }
 
-    def furnish(self, frames: Path) -> dict[str, str]:
-        """Put into a kernel's own read-only folder what its cells may read; the paths on the host, by name."""
+    def furnish(self, frames: Path) -> str:
+        """Put a picture into a kernel's own read-only folder; its path."""
         (frames / "own").write_bytes(b"picture")
-        bomb = self.store.folder / "bomb.npz"
-        if not bomb.exists():
-            _write_bomb(bomb)
-        with contextlib.suppress(FileExistsError):
-            os.link(bomb, frames / "bomb.npz")
-        return {"own": str(frames / "own"), "bomb": str(frames / "bomb.npz")}
+        return str(frames / "own")
 
     def evidence(self) -> str:
         """What was reached since `restore`: a sentence, or ""."""
@@ -258,16 +249,3 @@ def _shared_segment(content: bytes) -> int:
     ctypes.memmove(address, content, len(content))
     library.shmctl(number, IPC_RMID, None)  # once nobody has it mapped; until then, others may still map it
     return int(number)
-
-
-def _write_bomb(path: Path) -> None:
-    """An .npz whose one array is zeros."""
-    from numpy.lib import format as npy
-
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("zeros.npy", "w", force_zip64=True) as member,
-    ):
-        npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (ZIPPED_BYTES,)})
-        for _ in range(ZIPPED_BYTES // CHUNK):
-            member.write(bytes(CHUNK))

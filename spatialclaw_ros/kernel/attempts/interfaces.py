@@ -100,7 +100,7 @@ def make_message_queue(targets: Targets) -> object:
     return f"made queue {number}"
 
 
-@attempt(may_lack="CAP_SYS_ADMIN", breaks=True)
+@attempt(may_lack="CAP_SYS_ADMIN", control="process")
 def make_mount_namespace(targets: Targets) -> object:
     """Make a mount namespace of its own, to mount there."""
     return checked(libc().unshare(CLONE_NEWNS), "unshare") or "made one"

@@ -39,6 +39,7 @@ ODD_MAPS: tuple[dict[str, Any], ...] = (
 )
 HEADER = struct.Struct(">I")
 VALUES = 1_000_000
+GUESSES = 200
 
 
 def _kernel() -> Any:
@@ -60,6 +61,13 @@ def _reply(parent: Any) -> None:
     kernel.session.send(kernel.shell_stream, "execute_reply", content, parent=parent, ident=whom)
     kernel.shell_stream.flush()
     send("status", {"execution_state": "idle"}, parent=parent)
+
+
+def _guessed(targets: Targets) -> list[dict[str, Any]]:
+    """Messages that the host has sent or will send, had it Jupyter's own ids: session, process and a count."""
+    header = _kernel().get_parent("shell")["header"]
+    names = (f"{header['session']}_{targets['host']}_{number}" for number in range(GUESSES))
+    return [{"header": {}}, *({"header": {**header, "msg_id": name}} for name in names)]
 
 
 @attempt(disturbed, arrives=came_through)
@@ -130,14 +138,10 @@ def forged_huge_answer(targets: Targets) -> object:
 def forged_answer_to_another_request(targets: Targets) -> object:
     """Send an answer, text and pictures in the name of other requests, past and to come."""
     drop_own_report()
-    parent = _kernel().get_parent("shell")
-    session, _, number = parent["header"]["msg_id"].rpartition("_")
-    for step in range(-3, 10):
-        name = f"{session}_{int(number) + step}" if number.isdigit() else f"{session}{step}"
-        other = {"header": {**parent["header"], "msg_id": name}} if step else {"header": {}}
-        send("display_data", _report({"value": FORGED}), parent=other)
-        send("display_data", display(8, 8), parent=other)
-        send("stream", {"name": "stdout", "text": FORGED}, parent=other)
+    for parent in _guessed(targets):
+        send("display_data", _report({"value": FORGED}), parent=parent)
+        send("display_data", display(8, 8), parent=parent)
+        send("stream", {"name": "stdout", "text": FORGED}, parent=parent)
     return ""
 
 
@@ -153,11 +157,8 @@ def early_reply(targets: Targets) -> object:
 @attempt(disturbed, arrives=came_through)
 def reply_to_another_request(targets: Targets) -> object:
     """Reply to a request that the host has not made yet."""
-    parent = _kernel().get_parent("shell")
-    session, _, number = parent["header"]["msg_id"].rpartition("_")
-    for step in range(1, 6):
-        name = f"{session}_{int(number) + step}" if number.isdigit() else session
-        _reply({"header": {**parent["header"], "msg_id": name}})
+    for parent in _guessed(targets):
+        _reply(parent)
     return ""
 
 

@@ -25,12 +25,16 @@ END = "import os; os._exit(0)\n"
 """The client's network thread has nothing to say."""
 
 
-def run_outside(probe: Probe, decoys: Decoys, timeout: float) -> Trial:
-    """Run a probe in a process of its own. Raises: KernelError where it does not end in time."""
+def run_outside(probe: Probe, decoys: Decoys, timeout: float, holds_key: bool) -> Trial:
+    """Run a probe in a process of its own. holds_key: the process has the backbone's client in its memory.
+
+    Raises: KernelError where it does not end in time.
+    """
+    before = PREPARATION if holds_key else ""
     held = os.open(decoys.folder / "file", os.O_RDONLY)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PREPARATION + cell(probe, decoys.told()) + END],
+            [sys.executable, "-c", before + cell(probe, decoys.told()) + END],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=decoys.folder,

@@ -66,11 +66,11 @@ def read_memory_by_call(targets: Targets) -> object:
     return taken.raw
 
 
-@attempt(may_lack="the right to trace (kernel.yama.ptrace_scope)", breaks=True)
+@attempt(may_lack="the right to trace (kernel.yama.ptrace_scope)", control="process")
 def trace_process(targets: Targets) -> object:
     """Attach to a process of the host as its debugger."""
     checked(libc().ptrace(PTRACE_SEIZE, targets["pid"], None, None), "ptrace")
-    return "attached to it"  # the decoy is let go with the kernel
+    return "attached to it"  # and lets it go at its end
 
 
 @attempt(nothing_said)
@@ -199,7 +199,7 @@ def enter_namespace_of_process(targets: Targets) -> object:
     return checked(libc().setns(handle, 0), "setns") or "entered its namespace"
 
 
-@attempt(may_lack="root's capabilities", breaks=True)
+@attempt(may_lack="root's capabilities", control="process")
 def regain_capabilities(targets: Targets) -> object:
     """Become root again, or take back capabilities."""
     with suppress(OSError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from spatialclaw_ros.errors import KernelError, PerceptionError, SpatialClawError
-from spatialclaw_ros.kernel.attempts.attempt import Attempt, Probe, cell
+from spatialclaw_ros.kernel.attempts.attempt import GROUPS, Attempt, Probe, cell
 from spatialclaw_ros.kernel.attempts.decoys import Decoys
 from spatialclaw_ros.kernel.attempts.outside import run_outside
 from spatialclaw_ros.kernel.attempts.trial import Trial, overheard
@@ -117,7 +117,7 @@ class Kernels:
     def try_probe(self, probe: Probe, timeout: float, session: KernelSession | None = None) -> Trial:
         """Run one probe as a cell; session: None = the kernel in use. Raises: SandboxUnavailable, KernelError."""
         session = session or self.session()
-        targets = {**self.decoys.told(), **self.decoys.furnish(session.frames_folder)}
+        targets = {**self.decoys.told(), "own": self.decoys.furnish(session.frames_folder)}
         self.served.clear()
         refused = session._channels.refused
         with overheard(session) as arrived:
@@ -183,18 +183,22 @@ def try_control(attempt: Attempt, kernels: Kernels) -> Control:
     """Run the same probe where nothing holds it. kernels: of level none. Nothing is raised."""
     try:
         if attempt.control == "process" or attempt.outside is not None:
-            trial = run_outside(attempt.outside or attempt.probe, kernels.decoys, CONTROL_TIMEOUT)
+            probe, holds_key = attempt.outside or attempt.probe, attempt.group == GROUPS["keys"]
+            trial = run_outside(probe, kernels.decoys, CONTROL_TIMEOUT, holds_key)
         else:
             trial = kernels.try_probe(attempt.probe, CONTROL_TIMEOUT)
             if attempt.afterwards is not None:
                 trial = kernels.try_probe(attempt.afterwards, CONTROL_TIMEOUT)
-        got = (attempt.arrives or attempt.judge)(trial) or kernels.decoys.evidence()
+        got = (attempt.arrives or attempt.judge)(trial)
     except KernelError as error:
         return Control(attempt, "failed", str(error))
     finally:
-        if attempt.breaks:
+        if attempt.breaks and not attempt.ends:  # without limits, a bomb ends nothing
             kernels.drop()
-        kernels.decoys.restore()
+        reached = kernels.decoys.evidence()
+        if reached:
+            kernels.decoys.restore()
+    got = got or reached
     if got:
         return Control(attempt, "succeeded", got)
     stopped = trial.said("refused") or _how_it_ended(trial)

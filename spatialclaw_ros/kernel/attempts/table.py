@@ -9,13 +9,20 @@ from rich.table import Column, Table
 
 from spatialclaw_ros.kernel.attempts.run import Row
 
+WIDE = 110
 COLOURS = {"held": "green", "got out": "bold red", "not run": "yellow"}
 
 
-def as_table(rows: Iterable[Row], levels: Sequence[str]) -> Table:
-    """A row for each attempt, a column for each level; what got out is said in full below its verdict."""
-    name = Column("attempt", no_wrap=True)
-    table = Table(name, "what it tries", *levels, "control", title="attempts to leave the sandbox")
+def as_table(rows: Iterable[Row], levels: Sequence[str], width: int) -> Table:
+    """A row for each attempt, a column for each level; what got out is said below its verdict.
+
+    width: of the terminal, characters; a narrow one has no column for what is tried.
+    """
+    columns: list[Column | str] = [Column("attempt", no_wrap=True), *levels, "control"]
+    wide = width >= WIDE
+    if wide:
+        columns.insert(1, "what it tries")
+    table = Table(*columns, title="attempts to leave the sandbox")
     for row in rows:
         cells = []
         for outcome in row.outcomes:
@@ -24,7 +31,8 @@ def as_table(rows: Iterable[Row], levels: Sequence[str]) -> Table:
         control: str = row.control.verdict
         if control == "failed":
             control = f"[yellow]failed[/]\n{escape(row.control.detail[:200])}"
-        table.add_row(row.attempt.name, escape(row.attempt.tries), *cells, control)
+        tries = [escape(row.attempt.tries)] if wide else []
+        table.add_row(row.attempt.name, *tries, *cells, control)
     return table
 
 
