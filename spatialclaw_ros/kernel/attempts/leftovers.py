@@ -10,7 +10,6 @@ import atexit
 import builtins
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,8 +26,12 @@ def _shell() -> Any:
     return get_ipython()  # type: ignore[no-untyped-call,unused-ignore]
 
 
+def _mark_of(thing: object) -> str:
+    return MARK if getattr(thing, "mark", "") == MARK else ""
+
+
 def _sees_answer(targets: Targets) -> object:
-    return MARK if getattr(_shell().user_ns.get("ReturnAnswer"), "mark", "") == MARK else ""
+    return _mark_of(_shell().user_ns.get("ReturnAnswer"))
 
 
 @attempt(afterwards=_sees_answer)
@@ -43,7 +46,7 @@ def replace_return_answer(targets: Targets) -> object:
 
 
 def _sees_tools(targets: Targets) -> object:
-    return MARK if getattr(_shell().user_ns.get("tools"), "mark", "") == MARK else ""
+    return _mark_of(_shell().user_ns.get("tools"))
 
 
 @attempt(afterwards=_sees_tools, quick=False)
@@ -69,7 +72,7 @@ def _left_file() -> Path:
 
 
 def _sees_exit_hook(targets: Targets) -> object:
-    return MARK if getattr(atexit, "mark", "") == MARK else ""
+    return _mark_of(atexit)
 
 
 @attempt(afterwards=_sees_exit_hook, quick=False)
@@ -81,7 +84,7 @@ def leave_exit_hook(targets: Targets) -> object:
 
 
 def _sees_handler(targets: Targets) -> object:
-    return MARK if getattr(signal.getsignal(signal.SIGUSR1), "mark", "") == MARK else ""
+    return _mark_of(signal.getsignal(signal.SIGUSR1))
 
 
 @attempt(afterwards=_sees_handler, quick=False)
@@ -98,7 +101,7 @@ def leave_signal_handler(targets: Targets) -> object:
 def _sees_patch(targets: Targets) -> object:
     import numpy as np
 
-    return MARK if getattr(np, "mark", "") == MARK or getattr(builtins, "mark", "") == MARK else ""
+    return _mark_of(np) or _mark_of(builtins)
 
 
 @attempt(afterwards=_sees_patch, quick=False)
@@ -111,13 +114,12 @@ def leave_patched_modules(targets: Targets) -> object:
 
 
 def _sees_hook(targets: Targets) -> object:
-    names = [getattr(hook, "mark", "") for hook in _shell().events.callbacks["post_run_cell"]]
-    return MARK if MARK in names or any(getattr(finder, "mark", "") == MARK for finder in sys.meta_path) else ""
+    return "".join(map(_mark_of, _shell().events.callbacks["post_run_cell"]))
 
 
 @attempt(afterwards=_sees_hook, quick=False)
-def leave_hooks(targets: Targets) -> object:
-    """Leave hooks around every cell and every import."""
+def leave_hook(targets: Targets) -> object:
+    """Leave a hook that runs after every cell."""
 
     def hook(*args: object) -> None: ...
 

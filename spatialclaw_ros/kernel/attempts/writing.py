@@ -166,7 +166,7 @@ def change_socket_folder(targets: Targets) -> object:
     raise PermissionError("nothing can be made there")
 
 
-@attempt()
+@attempt(breaks=True)
 def replace_own_sockets(targets: Targets) -> object:
     """Remove the socket that the host's broker listens on, to put one's own in its place."""
     os.unlink(os.environ["SPATIALCLAW_BROKER"])
