@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import ctypes
 import gc
-import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +161,7 @@ class Soak:
         report, started = Report(), time.monotonic()
         for number in range(1, goals + 1):
             self._fault = self._random.choice(FAULTS)
-            result = self._ask(self._random.choice((*SESSIONS, SESSIONS[0], "")))
+            result = self._ask(self._random.choice((*SESSIONS * 4, "")))  # "" takes a kernel of its own
             report.endings[self._fault, result.error_code.name] += 1
             if result.error_code not in ENDINGS.get(self._fault, {ErrorCode.NONE}):
                 report.problems.append(
@@ -246,24 +245,22 @@ class ModelProcess:
     """The stand-in model, in a process of its own: its threads and descriptors are not the agent's."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        if not self._pipe.poll(WAIT):
-            raise TimeoutError(f"the stand-in model did not start within {WAIT:g} s")
-        self.url: str = self._pipe.recv()
+        command = [sys.executable, str(Path(__file__).resolve()), "--serve"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        if not self.url:
+            raise RuntimeError("the stand-in model did not start; what it wrote is above")
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.join(WAIT)
-        self._pipe.close()
+        self._process.communicate(timeout=WAIT)  # its input ends, and with it the process
 
 
-def _serve(pipe: Connection) -> None:
+def serve() -> None:
+    """Until whoever started this process closes its input, or ends."""
     with FakeOpenAIServer(reply) as server:
-        pipe.send(server.url)
-        threading.Event().wait()
+        print(server.url, flush=True)
+        sys.stdin.read()
 
 
 def reply(request: RecordedRequest) -> str | FakeReply:
@@ -315,7 +312,11 @@ def main() -> None:
     parser.add_argument("--goals", type=int, default=500, help="(%(default)s)")
     parser.add_argument("--compare-from", type=int, default=20, help="goal after which use is measured (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        serve()
+        return
     with tempfile.TemporaryDirectory() as folder, Soak(Path(folder), options.seed) as soak:
         report = soak.run(options.goals, options.compare_from)
     print_report(report)
