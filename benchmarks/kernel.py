@@ -44,6 +44,8 @@ CELLS = {
 }
 STEP = "Purpose: look\nNext goal: go on\n```python\nx = 1\n```"
 ANSWER = "Purpose: answer\n```python\nReturnAnswer(1.0, unit='m')\n```"
+MOST_STEPS = 90
+"""Of one goal."""
 WAIT = 60.0
 Milliseconds = dict[str, list[float]]
 
@@ -68,7 +70,7 @@ def measure(levels: list[str], starts: int, trips: int) -> dict[str, Millisecond
                 for level, kernel in kernels.items():
                     found[level][what].append(round_trip(kernel, code))
     for level in levels:
-        found[level]["a step's overhead beside model and cell"] = overhead_of_steps(level, trips)
+        found[level]["a step's overhead beside model and cell"] = overhead_of_steps(level, min(trips, MOST_STEPS))
     return found
 
 
