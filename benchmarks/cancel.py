@@ -113,7 +113,7 @@ def planning(scene: Scene) -> float:
 
 
 def dripping(scene: Scene) -> float:
-    asked = Asked(scene, "a plan", FakeReply(cell("ReturnAnswer(1)"), mode="drip", delay=1.0))
+    asked = Asked(scene, "a plan", FakeReply(cell("ReturnAnswer(1)"), mode="drip"))
     reached(scene.server.wait_for_requests(2)[1].begun)
     return asked.cancelled()
 
