@@ -45,11 +45,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def test_goals_that_wait_for_frames_at_once_are_woken_and_cancelled_each_for_itself(serving: Serving) -> None:
     client, robot = serving("parallel")
     cancelled, patient = client.send(Query("how many?")), client.send(Query("how many?"))
-    assert cancelled.cancel(5.0)
+    assert cancelled.cancel(20.0)
     assert cancelled.result(2.0).error_code is ErrorCode.CANCELED
     assert not patient.is_done()
     wait_until(lambda: robot.send_frame() and patient.is_done())
-    assert patient.result(5.0).ok
+    assert patient.result(20.0).ok
 
 
 def test_parallel_goals_run_at_once_and_the_next_one_waits(serving: Serving) -> None:
@@ -58,10 +58,10 @@ def test_parallel_goals_run_at_once_and_the_next_one_waits(serving: Serving) -> 
     running = [client.send(Query("wait")) for _ in range(2)]
     wait_until(lambda: all(each.events for each in running))
     third = client.send(Query("how many?"))
-    assert running[0].cancel(5.0)
-    assert third.result(5.0).ok
+    assert running[0].cancel(20.0)
+    assert third.result(20.0).ok
     assert not running[1].is_done()
-    assert running[1].cancel(5.0) and running[1].result(5.0).error_code is ErrorCode.CANCELED
+    assert running[1].cancel(20.0) and running[1].result(20.0).error_code is ErrorCode.CANCELED
 
 
 def test_parallel_goals_of_one_session_run_one_after_the_other_and_others_pass(serving: Serving) -> None:
@@ -70,11 +70,11 @@ def test_parallel_goals_of_one_session_run_one_after_the_other_and_others_pass(s
     first = client.send(Query("wait", session_id="kitchen"))
     wait_until(lambda: first.events)
     follow_up = client.send(Query("wait", session_id="kitchen"))
-    assert client.ask(Query("how many?", session_id="hall"), seconds=10.0).ok
+    assert client.ask(Query("how many?", session_id="hall"), seconds=20.0).ok
     assert not follow_up.events and not first.is_done()
-    assert first.cancel(5.0)
+    assert first.cancel(20.0)
     wait_until(lambda: follow_up.events)
-    assert follow_up.cancel(5.0) and follow_up.result(5.0).error_code is ErrorCode.CANCELED
+    assert follow_up.cancel(20.0) and follow_up.result(20.0).error_code is ErrorCode.CANCELED
 
 
 def test_a_rejected_goal_ends_at_once_as_busy_and_the_running_one_goes_on(serving: Serving) -> None:
@@ -82,11 +82,11 @@ def test_a_rejected_goal_ends_at_once_as_busy_and_the_running_one_goes_on(servin
     send_until_taken(robot, client)
     running = client.send(Query("wait"))
     wait_until(lambda: running.events)
-    refused = client.ask(Query("how many?"), seconds=10.0)
+    refused = client.ask(Query("how many?"), seconds=20.0)
     assert refused.error_code is ErrorCode.BUSY and "loop.concurrency" in refused.error_message
     assert not running.is_done()
-    assert running.cancel(5.0) and running.result(5.0).error_code is ErrorCode.CANCELED
-    assert client.ask(Query("how many?"), seconds=10.0).ok
+    assert running.cancel(20.0) and running.result(20.0).error_code is ErrorCode.CANCELED
+    assert client.ask(Query("how many?"), seconds=20.0).ok
 
 
 def test_a_newer_goal_preempts_the_running_one_which_is_told_by_what(serving: Serving) -> None:
@@ -95,9 +95,9 @@ def test_a_newer_goal_preempts_the_running_one_which_is_told_by_what(serving: Se
     running = client.send(Query("wait"))
     wait_until(lambda: running.events)
     newer = client.send(Query("how many red mugs?"))
-    result = running.result(5.0)
+    result = running.result(20.0)
     assert result.error_code is ErrorCode.PREEMPTED and "how many red mugs?" in result.error_message
-    assert newer.result(5.0).ok
+    assert newer.result(20.0).ok
 
 
 def test_a_goal_that_cannot_be_served_preempts_nobody(serving: Serving) -> None:
@@ -105,6 +105,6 @@ def test_a_goal_that_cannot_be_served_preempts_nobody(serving: Serving) -> None:
     send_until_taken(robot, client)
     running = client.send(Query("wait"))
     wait_until(lambda: running.events)
-    assert client.ask(Query("how many?", cameras=("haed",)), seconds=10.0).error_code is ErrorCode.UNKNOWN_CAMERA
+    assert client.ask(Query("how many?", cameras=("haed",)), seconds=20.0).error_code is ErrorCode.UNKNOWN_CAMERA
     assert not running.is_done()
-    assert running.cancel(5.0) and running.result(5.0).error_code is ErrorCode.CANCELED
+    assert running.cancel(20.0) and running.result(20.0).error_code is ErrorCode.CANCELED
