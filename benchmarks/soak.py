@@ -43,6 +43,8 @@ from spatialclaw_ros.perception.interfaces import Masks, Prompt, SegmentInput
 
 SESSIONS = ("first", "second")
 WAIT = 30.0
+M_ARENA_MAX = -8
+"""glibc's malloc.h"""
 ANSWER = "ReturnAnswer(float(np.nanmedian(InputImages[0].depth)), unit='m')"
 SEGMENT = "SAM3.segment_image_by_text(InputImages[0], 'wall')"
 ASK = "vlm.ask_with_thinking(InputImages[0], 'What is it?')"
@@ -312,11 +314,18 @@ def main() -> None:
     parser.add_argument("--goals", type=int, default=500, help="(%(default)s)")
     parser.add_argument("--compare-from", type=int, default=20, help="goal after which use is measured (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument(
+        "--one-arena",
+        action="store_true",
+        help="one malloc arena for all threads: fragments in their own ones do not count as held",
+    )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve()
         return
+    if options.one_arena:
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
     with tempfile.TemporaryDirectory() as folder, Soak(Path(folder), options.seed) as soak:
         report = soak.run(options.goals, options.compare_from)
     print_report(report)
