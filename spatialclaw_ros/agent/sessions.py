@@ -156,7 +156,9 @@ class Sessions:
             session = None
         return session, session.past() if session is not None else self._lost.get(session_id, Past())
 
-    def _prepare(self, kept: Session | None, opening: Opening, cancel: CancelToken, deadline: Deadline) -> Session:
+    def _prepare(
+        self, kept: Session | None, opening: Opening, cancel: CancelToken, deadline: Deadline, again: bool = False
+    ) -> Session:
         try:
             session = kept or self._fresh(self._pool.acquire(cancel, deadline), opening.session_id)
         except BaseException:
@@ -165,6 +167,8 @@ class Sessions:
         try:
             dropped = _bring_in(session, opening, cancel, deadline)
         except BaseException as error:
+            if isinstance(error, KernelError) and not session.kernel.alive and not again:
+                return self._replace(session, kept is not None, opening, cancel, deadline)
             if kept is None:
                 self._undo(session)
             elif isinstance(error, (Canceled, TimeLimitReached)):
@@ -175,6 +179,20 @@ class Sessions:
         session.snapshot = opening.snapshot
         session.remember_frames(opening.snapshot, self._max_kept_bytes)
         session.note = DROPPED if dropped else ""
+        return session
+
+    def _replace(
+        self, ended: Session, was_kept: bool, opening: Opening, cancel: CancelToken, deadline: Deadline
+    ) -> Session:
+        """Another kernel for one that ended while it waited for its goal, which is no failure of the goal's."""
+        if not was_kept:
+            self._discard(ended)
+            return self._prepare(None, opening, cancel, deadline, again=True)
+        why = ended.end or ENDED_UNUSED
+        with self._changed:
+            self._bury(ended, why)
+        session = self._prepare(None, opening, cancel, deadline, again=True)
+        session.note = f"the kernel of this session was lost ({why}): variables of earlier questions are gone"
         return session
 
     def _fresh(self, kernel: Any, session_id: str) -> Session:

@@ -117,7 +117,10 @@ class SandboxedProcess:
             left = end - time.monotonic()
             if left <= 0:
                 raise KernelError(f"the kernel was not ready within {timeout:g} s{_said(errors)}")
-            for stream in select.select([output, problems], [], [], min(left, 0.05))[0]:
+            ready = select.select([output, problems, self.pidfd], [], [], min(left, 0.05))[0]
+            if ready == [self.pidfd]:  # and nothing is left to read, though somebody may still hold the pipes
+                raise KernelError(f"the kernel ended while it started{_said(errors)}")
+            for stream in (stream for stream in ready if stream != self.pidfd):
                 part = os.read(stream, 4096)
                 if stream == problems:
                     errors = (errors + part)[-MOST_REPORT_BYTES:]

@@ -87,7 +87,7 @@ def kill(pid: int, timeout: float = 5.0) -> bool:
     """SIGKILL to `pid`'s whole tree; True once all of it has ended (`pid`, a direct child, still has to be reaped).
 
     `pid` goes last, and by itself where it can: bubblewrap reaps its children and follows them, so that no zombie is
-    left to init.
+    left to init. Where it leads a process group, that goes with it: a child that it starts at this moment is in it.
     """
     handles = []
     try:
@@ -103,7 +103,10 @@ def kill(pid: int, timeout: float = 5.0) -> bool:
             return _wait_ended(handles, timeout)
         if len(handles) > 1 and _wait_ended(handles, FOLLOW_SECONDS):
             return True
-        signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
         return _wait_ended(handles, timeout)
     except ProcessLookupError:
         return True

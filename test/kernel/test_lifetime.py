@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from spatialclaw_ros.frames.store import FrameStore
@@ -101,6 +102,37 @@ def test_closing_a_pool_leaves_no_process_and_no_folder(level: str) -> None:
         pool.close()
         store.close()
     assert not store.folder.exists()
+
+
+def test_tree_that_is_killed_while_it_forks_leaves_no_child() -> None:
+    """A kernel may be ended at the moment when its wrapper starts it: a child that no list has yet goes too."""
+    forks = "import os, time\nwhile True:\n    if os.fork() == 0:\n        time.sleep(60)\n    time.sleep(0.001)"
+    for _ in range(3):
+        wrapper = subprocess.Popen([sys.executable, "-I", "-S", "-c", forks], start_new_session=True)
+        while len(process_tree.descendants(wrapper.pid)) < 3:
+            assert wrapper.poll() is None
+        process_tree.kill(wrapper.pid)
+        wrapper.wait(5)
+        assert no_member_left(wrapper.pid)
+
+
+def no_member_left(group: int, seconds: float = 10.0) -> bool:
+    """Whether every process of the group ends in time; one that nobody reaps has ended."""
+    end = time.monotonic() + seconds
+    while living := [each for each in psutil.process_iter() if is_living_member(each, group)]:
+        if time.monotonic() > end:
+            for each in living:
+                each.kill()
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def is_living_member(process: psutil.Process, group: int) -> bool:
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 def test_kernel_outlives_the_thread_that_asked_for_it(level: str) -> None:
