@@ -53,11 +53,13 @@ def call(name: str, *arguments: object) -> int:
     if number is None:
         raise OSError(f"the number of {name} on {platform.machine()} is not known")
     passed = [ctypes.c_long(word) if isinstance(word, int) else word for word in arguments]
-    return checked(libc().syscall(ctypes.c_long(number), *passed), name)
+    forks = name.startswith("clone")
+    return checked(libc(keeps_lock=forks).syscall(ctypes.c_long(number), *passed), name)
 
 
-def libc() -> ctypes.CDLL:
-    library = ctypes.CDLL(None, use_errno=True)
+def libc(keeps_lock: bool = False) -> ctypes.CDLL:
+    """keeps_lock: Python's; a child that another thread's lock was copied into would wait for it for ever."""
+    library = (ctypes.PyDLL if keeps_lock else ctypes.CDLL)(None, use_errno=True)
     library.syscall.restype = ctypes.c_long
     return library
 
