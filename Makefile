@@ -1,7 +1,7 @@
 # Sets up, demonstrates and tests the package on a machine without a ROS distribution: ROS 2 comes from PyPI into a virtual
 # environment. `make help` lists the targets. With a distribution, colcon builds it and this file is not needed.
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-sandbox lint clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
@@ -38,6 +38,7 @@ help:
 	@echo "make setup   make $(VENV): ROS 2 $(ROS) from PyPI, this package and its interfaces"
 	@echo "make demo    set up, then ask three questions about a generated room"
 	@echo "make test    set up, then run the tests (PYTEST_ARGS=... is handed on)"
+	@echo "make test-sandbox   set up, then try every way out of the kernel's sandbox, at every isolation level"
 	@echo "make lint    set up, then ruff and mypy"
 	@echo "make clean   remove everything that was made"
 	@echo "ROS=jazzy uses Jazzy's wheels in .venv-jazzy; PYTHON=... makes the environment with another Python"
@@ -48,7 +49,10 @@ demo: setup
 	@$(BIN)/spatialclaw demo
 
 test: setup
-	@$(BIN)/python -m pytest $(if $(filter jazzy,$(ROS)),-m ros) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "$(if $(filter jazzy,$(ROS)),ros and )not sandbox" $(PYTEST_ARGS)
+
+test-sandbox: setup
+	@$(BIN)/python -m pytest -m sandbox test/kernel $(PYTEST_ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

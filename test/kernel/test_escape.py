@@ -75,7 +75,13 @@ def kernels_of(running: Trials, level: str, problems: dict[str, str]) -> run.Ker
 
 
 def every_attempt() -> list[object]:
-    return [pytest.param(attempt, level, id=f"{level}-{attempt.name}") for attempt in ALL for level in LEVELS]
+    """The quick ones at the strongest level are part of every run of the tests; all of them are `make test-sandbox`."""
+    made = []
+    for attempt in ALL:
+        for level in LEVELS:
+            marks = [] if attempt.quick and level == LEVELS[0] else [pytest.mark.sandbox]
+            made.append(pytest.param(attempt, level, id=f"{level}-{attempt.name}", marks=marks))
+    return made
 
 
 @pytest.mark.process
@@ -114,6 +120,7 @@ def test_scratch_folder_is_writable(level: str, running: Trials, problems: dict[
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.sandbox
 @pytest.mark.parametrize("abi", [1, 2, 4])
 def test_attempts_fail_with_an_older_landlock(abi: int, problems: dict[str, str]) -> None:
     """What Landlock cannot forbid on an older Linux, the filter of system calls does."""
@@ -127,6 +134,7 @@ def test_attempts_fail_with_an_older_landlock(abi: int, problems: dict[str, str]
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.sandbox
 @pytest.mark.timeout(400)
 def test_attempts_of_an_ordinary_users_kernels_fail(users_run: tuple[subprocess.Popen, Path] | str) -> None:
     """As root, kernels run as another user; as an ordinary user, nothing but the sandbox parts them from the node."""

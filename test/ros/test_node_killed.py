@@ -36,6 +36,7 @@ def test_killed_node_leaves_no_kernel_and_the_next_one_answers(
 ) -> None:
     with FakeOpenAIServer(reply) as server, QueryClient("/first") as client:
         robot = Robot(client.node)
+        robot.send_mounting()  # latched: a node that comes later hears it too
         first = start("first", tmp_path, server, client, request)
         client.send(Query("Will it never end?"))
         wait_until(lambda: robot.send_frame() and len(server.requests) >= 2, 60.0)  # the second is the cell's own
