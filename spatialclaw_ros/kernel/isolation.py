@@ -118,11 +118,16 @@ def _try_level(level: str, config: KernelConfig) -> LevelReport:
 def _require(level: str, config: KernelConfig) -> None:
     """Cheap checks that give a better sentence than a failed start. Raises: SandboxUnavailable."""
     seccomp.library()
-    if guest.guest_of(level, config) is not None:
-        _require_guest(level, config)
     if level == "bwrap":
         bubblewrap.find()
-        return
+    else:
+        _require_landlock(level, config)
+    if guest.guest_of(level, config) is not None:
+        _require_guest(level, config)
+
+
+def _require_landlock(level: str, config: KernelConfig) -> None:
+    """What a level without a file system of its own takes. Raises: SandboxUnavailable."""
     if level == "unshare":
         unshare.find()
     if config.max_processes > 1:
