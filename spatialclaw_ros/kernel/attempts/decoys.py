@@ -13,7 +13,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -122,7 +121,7 @@ class Decoys:
         (self.folder / self.mark).mkdir()
         self._listen()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", SLEEPER, str(self.folder / "file"), self.mark],
+            [python_tree().executable, "-I", "-S", "-c", SLEEPER, str(self.folder / "file"), self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"DECOY": self.secret},
