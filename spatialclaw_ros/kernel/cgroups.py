@@ -6,6 +6,7 @@ The watchdog looks a few times a second; a group holds at once, for the whole tr
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import time
@@ -21,6 +22,7 @@ WRAPPER_THREADS = 8
 REMOVAL_SECONDS = 1.0
 """A group can be removed as soon as its last process is reaped."""
 
+_log = logging.getLogger(__name__)
 _NAME = re.compile(r"spatialclaw-(\d+)-.*")
 
 
@@ -70,19 +72,24 @@ class ControlGroup:
 
 
 def make_group(
-    name: str, config: KernelConfig, mounts: tuple[Path, ...] = MOUNTS, own: Path = OWN
+    pid: int, name: str, config: KernelConfig, mounts: tuple[Path, ...] = MOUNTS, own: Path = OWN
 ) -> ControlGroup | None:
-    """A group for one kernel, beside or above this process's own; None where there is no place for one.
+    """A group with the kernel `pid` in it, beside or above this process's own; None where there is no place for one.
 
     A place is a group that hands memory and pids on to its children, and that this process may write to: a delegated
     one, or for root any. name: unique in this process.
     """
     for parent in _places(mounts, own):
         _remove_stale(parent)
+        group = None
         try:
-            return ControlGroup(parent / f"spatialclaw-{os.getpid()}-{name}", config)
-        except OSError:
-            continue
+            group = ControlGroup(parent / f"spatialclaw-{os.getpid()}-{name}", config)
+            group.take(pid)
+            return group
+        except OSError as error:  # writable, and yet refused: a boundary of delegation, or another kind of group
+            _log.warning("no control group in %s (%s): the watchdog bounds this kernel", parent, error)
+            if group is not None:
+                group.remove()
     return None
 
 

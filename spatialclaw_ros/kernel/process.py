@@ -73,15 +73,17 @@ class SandboxedProcess:
         self.end_reason = ""
         self.report: dict[str, Any] = {}
         self._door = door
-        self._group = cgroups.make_group(folders.root.name, config) if level != "none" else None
+        self._group: cgroups.ControlGroup | None = None
         self._child = self._start()
         try:
             self.pidfd = os.pidfd_open(self._child.pid)
-            if self._group is not None:
-                self._group.take(self._child.pid)
+            if level != "none":
+                self._group = cgroups.make_group(self._child.pid, folders.root.name, config)
             self._give_orders(connection, checks)
         except BaseException:
             self.kill("did not take its orders")
+            if self._group is not None:
+                self._group.remove()
             raise
 
     @property

@@ -34,7 +34,7 @@ class Tree:
         (self.mount / path / "cgroup.subtree_control").write_text(controllers)
 
     def make(self) -> cgroups.ControlGroup | None:
-        return cgroups.make_group("kernel-1", CONFIG, (self.mount,), self.own)
+        return cgroups.make_group(1234, "kernel-1", CONFIG, (self.mount,), self.own)
 
     def groups(self) -> list[Path]:
         return sorted(path for path in self.mount.rglob("spatialclaw-*") if path.is_dir())
@@ -56,7 +56,6 @@ def test_group_is_made_in_the_nearest_one_that_hands_memory_and_pids_on(tree: Tr
     assert (folder / "memory.max").read_text() == str(512 << 20)
     assert (folder / "memory.oom.group").read_text() == "1"
     assert int((folder / "pids.max").read_text()) > 100
-    group.take(1234)
     assert (folder / "cgroup.procs").read_text() == "1234"
 
 
@@ -67,9 +66,21 @@ def test_no_group_where_nothing_hands_memory_on(tree: Tree) -> None:
 
 def test_no_group_on_a_machine_without_cgroup_v2(tree: Tree, tmp_path: Path) -> None:
     tree.hand_on("user/app", "memory pids")
-    assert cgroups.make_group("kernel-1", CONFIG, (tmp_path / "nowhere",), tree.own) is None
+    assert cgroups.make_group(1234, "kernel-1", CONFIG, (tmp_path / "nowhere",), tree.own) is None
     tree.own.write_text("4:memory:/user\n")
     assert tree.make() is None
+
+
+def test_kernel_starts_without_a_group_that_refuses_it_and_the_log_says_so(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(group: cgroups.ControlGroup, pid: int) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    tree.hand_on("user/app", "memory pids")
+    monkeypatch.setattr(cgroups.ControlGroup, "take", refuse)
+    assert tree.make() is None
+    assert "Permission denied" in caplog.text and "watchdog" in caplog.text
 
 
 def test_kernel_that_linux_ended_for_its_memory_is_told_so(tree: Tree) -> None:
@@ -95,12 +106,11 @@ def test_group_of_a_killed_process_is_removed_by_the_next(tree: Tree) -> None:
 
 
 def test_real_group_bounds_a_real_process() -> None:
-    group = cgroups.make_group("test", CONFIG)
-    if group is None:
-        pytest.skip("this machine offers no writable cgroup v2 with memory and pids")
     with subprocess.Popen(["sleep", "60"]) as child:
         try:
-            group.take(child.pid)
+            group = cgroups.make_group(child.pid, "test", CONFIG)
+            if group is None:
+                pytest.skip("this machine offers no writable cgroup v2 with memory and pids")
             assert "spatialclaw-" in Path(f"/proc/{child.pid}/cgroup").read_text()
         finally:
             child.kill()
